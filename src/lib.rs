@@ -1,0 +1,5 @@
+#![doc = include_str!("README.md")]
+
+pub mod limits;
+pub mod proto;
+pub mod time;

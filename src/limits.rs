@@ -1,0 +1,507 @@
+//! Every bound of the relay, with its unit and where it comes from. A test reaches each.
+
+use std::time::Duration;
+
+// ---- SMTP, as the RFC bounds it ----
+
+/// Longest local part, octets. RFC 5321 §4.5.3.1.1.
+pub const LOCAL_PART_BYTES: usize = 64;
+/// Longest domain, octets. RFC 5321 §4.5.3.1.2.
+pub const DOMAIN_BYTES: usize = 255;
+/// Longest path with its angle brackets, octets. RFC 5321 §4.5.3.1.3.
+pub const PATH_BYTES: usize = 256;
+/// Longest command line with CRLF, octets: 512 (RFC 5321 §4.5.3.1.4), plus what SIZE, BODY,
+/// SMTPUTF8, RET, ENVID, NOTIFY and ORCPT add (RFC 1870 26, RFC 6531 10, RFC 3461 §4 500), plus
+/// room for AUTH initial responses (RFC 4954 §4 lets a line reach 12,288; passwords here are far
+/// shorter).
+pub const COMMAND_LINE_BYTES: usize = 2048;
+/// Longest line of an AUTH exchange with CRLF, octets. RFC 4954 §4.
+pub const AUTH_LINE_BYTES: usize = 12_288;
+/// Longest reply line that is read from a remote, octets. RFC 5321 §4.5.3.1.5 says 512; real ones
+/// are longer, and what lies beyond is cut, not refused.
+pub const REPLY_LINE_BYTES: usize = 1024;
+/// Most lines of one reply that are read from a remote.
+pub const REPLY_LINES: usize = 64;
+/// Longest remote reply text that is kept with an outcome, octets.
+pub const REPLY_TEXT_BYTES: usize = 480;
+/// Longest text line with CRLF, octets. RFC 5321 §4.5.3.1.6; longer ones are taken in and passed
+/// on.
+pub const TEXT_LINE_BYTES: usize = 1000;
+
+// ---- Buffers of a session ----
+
+/// Octets of input that a machine holds; the longest line must fit.
+pub const INPUT_BYTES: usize = 16 * 1024;
+/// Octets of output that a machine holds before it asks to write.
+pub const OUTPUT_BYTES: usize = 16 * 1024;
+/// Octets read from a stream at a time.
+pub const READ_BYTES: usize = 16 * 1024;
+/// Message octets that a machine hands over at a time, at most.
+pub const CHUNK_BYTES: usize = 16 * 1024;
+
+const _: () = assert!(AUTH_LINE_BYTES < INPUT_BYTES && COMMAND_LINE_BYTES < INPUT_BYTES);
+
+// ---- Patience with a peer ----
+
+/// Server waiting for a command. RFC 5321 §4.5.3.2.7.
+pub const COMMAND_WAIT: Duration = Duration::from_mins(5);
+/// Server waiting for the next octets of a message. RFC 5321 §4.5.3.2.5.
+pub const DATA_WAIT: Duration = Duration::from_mins(3);
+/// Most time a whole session may last: a sender of an octet a minute must end.
+pub const SESSION_WAIT: Duration = Duration::from_hours(1);
+/// Client waiting for the banner. RFC 5321 §4.5.3.2.1.
+pub const BANNER_WAIT: Duration = Duration::from_mins(5);
+/// Client waiting for the reply to MAIL or RCPT. RFC 5321 §4.5.3.2.2, §4.5.3.2.3.
+pub const REPLY_WAIT: Duration = Duration::from_mins(5);
+/// Client waiting for 354. RFC 5321 §4.5.3.2.4.
+pub const DATA_REPLY_WAIT: Duration = Duration::from_mins(2);
+/// Client waiting for the reply to the final dot. RFC 5321 §4.5.3.2.6.
+pub const FINAL_WAIT: Duration = Duration::from_mins(10);
+/// Any write that makes no progress.
+pub const WRITE_WAIT: Duration = Duration::from_mins(3);
+/// Opening a connection to one address. Shorter than the RFC's session time-outs, since many
+/// addresses may have to be tried.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(30);
+/// A TLS handshake.
+pub const TLS_WAIT: Duration = Duration::from_secs(30);
+
+// ---- Addresses and messages ----
+
+/// Recipients that one address may expand to through aliases.
+pub const ALIAS_TARGETS: usize = 100;
+/// Links of an alias chain.
+pub const ALIAS_DEPTH: usize = 10;
+/// Received fields before a message counts as looping. RFC 5321 §6.3 asks for at least 100.
+pub const RECEIVED_FIELDS: usize = 100;
+/// Octets of header that are looked at and repaired; a longer header is refused with 5.6.0.
+pub const HEADER_BYTES: usize = 256 * 1024;
+
+// ---- History ----
+
+/// Longest value of one field of an event, octets; what is longer is cut.
+pub const FIELD_BYTES: usize = 480;
+/// Longest line of an event in the index, octets (CRATES: values of sled stay under 1 KiB).
+pub const HISTORY_LINE_BYTES: usize = 840;
+/// Longest name under which an event is found, octets.
+pub const HISTORY_KEY_BYTES: usize = 120;
+/// Names under which one event is found.
+pub const HISTORY_NAMES: usize = 12;
+/// Events kept.
+pub const HISTORY_EVENTS: u64 = 100_000;
+/// Events written at a time.
+pub const HISTORY_BATCH: usize = 256;
+/// How long the first event of a batch waits for company.
+pub const HISTORY_WAIT: Duration = Duration::from_secs(30);
+/// How long to leave a broken index alone.
+pub const HISTORY_PAUSE: Duration = Duration::from_mins(1);
+/// Events that wait for the index, at most; then the oldest are dropped.
+pub const HISTORY_WAITING: usize = 2_000;
+/// Newest events kept in memory for the page.
+pub const HISTORY_RECENT: usize = 100;
+/// Messages whose whole way one trace tells.
+pub const TRACE_MESSAGES: usize = 20;
+
+// ---- The worker ----
+
+/// Messages that are read, or delivered here, at once.
+pub const ACTIVE_MESSAGES: usize = 64;
+/// Messages that wait for the connections to one destination; more stay in the spool.
+pub const LANE_WAITING: usize = 20;
+/// Messages that wait for, or are on, connections to all destinations.
+pub const LANES_JOBS: usize = 400;
+/// Connections to all destinations at once.
+pub const CONNECTIONS: usize = 100;
+/// Connections to one destination at once. More is impolite to small servers.
+pub const CONNECTIONS_PER_LANE: usize = 4;
+/// Messages over one connection before it is closed: some servers count.
+pub const MESSAGES_PER_CONNECTION: usize = 500;
+/// How long an idle connection waits for a further message before QUIT.
+pub const LANE_LINGER: Duration = Duration::from_secs(2);
+/// How long a destination without a usable host is left alone.
+pub const LANE_REST: Duration = Duration::from_secs(20);
+/// Lanes remembered; those not in use are forgotten beyond that.
+pub const LANES: usize = 256;
+/// Longest wait between attempts while nobody can be reached: the line may be back any moment.
+pub const OFFLINE_WAIT: Duration = Duration::from_mins(5);
+/// For so many messages each that wait for the line, all of them wait for [`OFFLINE_WAIT`] more.
+pub const OFFLINE_CROWD: usize = 100;
+/// Longest such wait.
+pub const OFFLINE_WAIT_MAX: Duration = Duration::from_hours(1);
+/// When a message is tried again after a fault of ours.
+pub const STUMBLE_WAIT: Duration = Duration::from_mins(1);
+
+// ---- Listeners ----
+
+/// Refusals of one session that are told at a time.
+pub const REFUSALS: usize = 16;
+/// No transaction begins in a session that is older: what it begins it can also end within
+/// [`SESSION_WAIT`].
+pub const SESSION_MAIL_WAIT: Duration = Duration::from_mins(45);
+
+/// Pause after a failed accept.
+pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a refused peer may take to hear why.
+pub const REFUSAL_WAIT: Duration = Duration::from_secs(10);
+/// How long sessions and attempts under way may take once the relay is asked to end.
+pub const STOP_WAIT: Duration = Duration::from_secs(5);
+/// How often a configured certificate is looked at for changes, at most, and only when it is used.
+pub const CERTIFICATE_LOOK: Duration = Duration::from_mins(1);
+/// Recipients of one message after aliases.
+pub const EXPANDED_RECIPIENTS: usize = 1_000;
+/// How often to look whether everything under way is over, once the relay is asked to end.
+pub const STOP_LOOK: Duration = Duration::from_millis(20);
+/// Longest configuration document, octets: a thousand users with their hashes take about 170 KiB.
+pub const CONFIG_BYTES: usize = 256 * 1024;
+/// Deepest nesting of the document; the deepest key that means something (`users[0].send_as[0]`)
+/// needs 4.
+pub const CONFIG_DEPTH: usize = 16;
+/// Problems of one document that are told; the rest are counted.
+pub const CONFIG_PROBLEMS: usize = 100;
+/// Characters of a wrong value that are shown with its problem.
+pub const CONFIG_FOUND_CHARS: usize = 60;
+/// Longest text of a setting that has no shorter bound of its own, octets.
+pub const CONFIG_TEXT_BYTES: usize = 1024;
+/// Addresses to listen on, a service.
+pub const LISTEN: usize = 8;
+/// Name servers.
+pub const NAME_SERVERS: usize = 8;
+/// Trusted networks.
+pub const TRUSTED: usize = 100;
+/// Local domains.
+pub const DOMAINS: usize = 100;
+/// Local users.
+pub const USERS: usize = 1000;
+/// Longest name of a user, octets; it is a local part and a directory name.
+pub const USER_NAME_BYTES: usize = 64;
+/// Addresses that one user may send as.
+pub const SEND_AS: usize = 100;
+/// Aliases.
+pub const ALIASES: usize = 1000;
+/// Routes.
+pub const ROUTES: usize = 100;
+/// Longest password, octets. SASL PLAIN (RFC 4616 §2) has no bound; NIST SP 800-63B asks for at
+/// least 64.
+pub const PASSWORD_BYTES: usize = 256;
+
+// ---- Logins ----
+
+/// Memory of one argon2id pass for new passwords, KiB; with [`PASSWORD_PASSES`] one of the settings
+/// that the OWASP
+/// Password Storage Cheat Sheet calls equal (m=7168, t=5, p=1), and the least memory among them:
+/// boards have 64 MB.
+pub const PASSWORD_KIB: u32 = 7 * 1024;
+/// Passes of argon2id for new passwords.
+pub const PASSWORD_PASSES: u32 = 5;
+/// Most memory of a stored hash that is verified, KiB: the default of RFC 9106 §4 for machines with
+/// little of it.
+pub const PASSWORD_KIB_MAX: u32 = 64 * 1024;
+/// Most passes of a stored hash that is verified.
+pub const PASSWORD_PASSES_MAX: u32 = 16;
+/// Most lanes of a stored hash that is verified.
+pub const PASSWORD_LANES_MAX: u32 = 4;
+/// How long a password that was right is right without argon2id.
+pub const LOGIN_REMEMBERED: Duration = Duration::from_mins(5);
+/// Logins that are remembered.
+pub const LOGINS_REMEMBERED: usize = 256;
+/// Logins that wait for argon2id, beside the one that is being verified.
+pub const LOGINS_WAITING: usize = 32;
+/// The most of them from one peer.
+pub const LOGINS_WAITING_PER_PEER: usize = 4;
+/// What a login is told to wait where these bounds are reached.
+pub const LOGIN_BUSY_WAIT: Duration = Duration::from_secs(5);
+/// Peers whose failed logins are counted; IPv6 counts by /64, which is what one household has.
+pub const LOGIN_PEERS: usize = 1024;
+/// How long a peer must be quiet before its failures are forgotten.
+pub const LOGIN_FAILURES_KEPT: Duration = Duration::from_mins(10);
+/// First wait of a peer with too many failures; doubles with each further one.
+pub const LOGIN_PENALTY: Duration = Duration::from_secs(10);
+/// Longest such wait.
+pub const LOGIN_PENALTY_MAX: Duration = Duration::from_mins(15);
+/// How long the answer to a wrong password is held back.
+pub const LOGIN_WRONG_WAIT: Duration = Duration::from_secs(1);
+// ---- Message formats ----
+
+/// Octets within which a field's colon must come; beyond it a line is no field. RFC 5322 §2.1.1
+/// allows a line 998, the longest registered field name has 46.
+pub const FIELD_NAME_BYTES: usize = 256;
+/// Longest Message-ID that is kept and shown, octets; a longer one counts as none for that purpose.
+pub const MESSAGE_ID_BYTES: usize = 250;
+/// Most mailboxes that are read from one field.
+pub const FIELD_MAILBOXES: usize = 2000;
+/// Most words and signs of one mailbox in a field, comments not counted.
+pub const MAILBOX_TOKENS: usize = 256;
+/// Most characters of a subject that are shown.
+pub const SUBJECT_CHARS: usize = 128;
+/// Most octets of a header that a report brings back; the rest is cut off at a line's end.
+pub const REPORT_HEADER_BYTES: usize = 16 * 1024;
+/// Largest message that a report brings back whole where RET=FULL asks for it, octets.
+pub const REPORT_MESSAGE_BYTES: usize = 64 * 1024;
+/// Most recipients that a report names in words; its machine-readable part names all.
+pub const REPORT_NAMES: usize = 20;
+/// Octets of a Maildir file that are written at a time.
+pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
+/// Longest host name in the name of a Maildir file, octets: the whole must stay below 255.
+pub const MAILDIR_HOST_BYTES: usize = 100;
+// ---- Names and routes (proto/dns, relay/resolve) ----
+
+/// Largest UDP answer that is asked for, octets: no fragments on any path. DNS Flag Day 2020.
+pub const DNS_PAYLOAD_BYTES: u16 = 1232;
+/// Octets of a UDP answer that are read; some servers send more than was asked for.
+pub const DNS_DATAGRAM_BYTES: usize = 4096;
+/// Octets of a TCP answer: what its two octets of length can say. RFC 1035 §4.2.2.
+pub const DNS_STREAM_BYTES: usize = 65_535;
+/// Records of one answer that are looked at; a domain with 60 mail exchangers has been seen.
+pub const DNS_RECORDS: usize = 128;
+/// Links of a CNAME chain.
+pub const DNS_ALIASES: usize = 8;
+/// Name servers that are used. resolv.conf(5) has three.
+pub const DNS_SERVERS: usize = 3;
+/// Datagrams that are no answer to our question, before the server is asked by TCP instead, where
+/// nobody off the path can guess his way in.
+pub const DNS_STRAYS: usize = 16;
+/// Waits for a UDP answer: each server in turn with the first, then with the second.
+pub const DNS_WAITS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
+/// Wait for an answer by TCP, connection included.
+pub const DNS_STREAM_WAIT: Duration = Duration::from_secs(5);
+/// Wait for a lookup in all.
+pub const DNS_LOOKUP_WAIT: Duration = Duration::from_secs(25);
+/// Shortest time an answer is remembered, so that a burst of mail asks once.
+pub const DNS_TTL_MIN: Duration = Duration::from_secs(5);
+/// Longest time an answer is remembered.
+pub const DNS_TTL_MAX: Duration = Duration::from_hours(24);
+/// Longest time it is remembered that there is no such name: it decides over bounces, and people
+/// mend names.
+pub const DNS_NEGATIVE_TTL_MAX: Duration = Duration::from_mins(5);
+/// How long it is remembered that nobody answered. RFC 9520 §3.2 asks for 1 s to 5 min.
+pub const DNS_FAILURE_TTL: Duration = Duration::from_secs(5);
+/// How long a remembered answer proves that the line is up.
+pub const DNS_CONTACT: Duration = Duration::from_mins(1);
+/// Octets of remembered answers, roughly; some 1,000 domains.
+pub const DNS_CACHE_BYTES: usize = 192 * 1024;
+/// Names that are taken from /etc/hosts; the rest (lists that block advertisers) is left.
+pub const DNS_HOSTS: usize = 256;
+/// Mail exchangers of a domain that are tried in one attempt.
+pub const EXCHANGERS: usize = 20;
+/// Addresses of one host that are tried in one attempt.
+pub const HOST_ADDRESSES: usize = 16;
+
+// ---- Configuration ----
+
+// ---- Delivery ----
+
+/// Client waiting for the reply to QUIT. Nothing depends on it any more, so not the 5 minutes of
+/// others.
+pub const QUIT_WAIT: Duration = Duration::from_secs(10);
+/// Most time one session with a server may last: 25 MB at 14 kbit/s. A server that dribbles an
+/// octet every few minutes must end, too.
+pub const DELIVERY_WAIT: Duration = Duration::from_hours(4);
+/// Addresses that one delivery run tries before it leaves the rest for the next. RFC 5321 §5.1 asks
+/// for at least 2.
+pub const DELIVERY_ADDRESSES: usize = 10;
+// ---- The page and its API ----
+
+/// Connections to the page at once; the one that is idle the longest makes room for a new one.
+pub const WEB_CONNECTIONS: usize = 16;
+/// Request line and header fields, octets.
+pub const WEB_HEAD_BYTES: usize = 8 * 1024;
+/// Header fields of a request.
+pub const WEB_HEADER_FIELDS: usize = 64;
+/// Body of a request, octets: the configuration is the largest.
+pub const WEB_BODY_BYTES: usize = 256 * 1024;
+/// From the first octet of a request to the end of its header.
+pub const WEB_HEAD_WAIT: Duration = Duration::from_secs(10);
+/// From the end of the header to the end of the body.
+pub const WEB_BODY_WAIT: Duration = Duration::from_secs(30);
+/// From one request of a connection to the first octet of the next.
+pub const WEB_IDLE_WAIT: Duration = Duration::from_secs(15);
+/// For a client to take a whole response.
+pub const WEB_WRITE_WAIT: Duration = Duration::from_secs(30);
+/// Requests of one connection, then it is closed.
+pub const WEB_REQUESTS: usize = 1000;
+/// Browsers logged in at once; the one that was idle the longest is logged out for a new one.
+pub const WEB_SESSIONS: usize = 32;
+/// A session ends when it is not used for this long.
+pub const WEB_SESSION_IDLE: Duration = Duration::from_hours(12);
+/// Rows of one page of the queue.
+pub const WEB_ROWS: usize = 100;
+/// Recipients shown in a row of the queue.
+pub const WEB_RECIPIENTS: usize = 10;
+/// Events of one trace, or of the recent ones.
+pub const WEB_EVENTS: usize = 500;
+/// Octets of a message's header that are shown.
+pub const WEB_HEADER_BYTES: usize = 16 * 1024;
+/// JSON of one row of a list, octets; a longer one is left out.
+pub const WEB_ROW_BYTES: usize = 256 * 1024;
+/// Octets of a search for a message or an address.
+pub const WEB_QUERY_BYTES: usize = 1000;
+/// Shortest password of the page, characters. NIST SP 800-63B §5.1.1.1.
+pub const WEB_PASSWORD_CHARACTERS: usize = 8;
+/// Longest password of the page, octets.
+pub const WEB_PASSWORD_BYTES: usize = 1024;
+/// Wrong setup codes before the next one must wait.
+pub const WEB_SETUP_FAILURES: u32 = 5;
+/// How long it must wait.
+pub const WEB_SETUP_WAIT: Duration = Duration::from_mins(1);
+/// Passwords of the page being checked at once; others are asked to try again.
+pub const WEB_LOGINS: usize = 4;
+
+// ---- SMTP commands ----
+
+/// Longest ENVID as it is sent, octets. RFC 3461 §4.4.
+pub const ENVID_BYTES: usize = 100;
+/// Longest ORCPT as it is sent, octets. RFC 3461 §4.2.
+pub const ORCPT_BYTES: usize = 500;
+/// Longest AUTH parameter of MAIL as it is sent, octets. RFC 4954 §5.
+pub const AUTH_PARAMETER_BYTES: usize = 500;
+/// Longest reply line of ours with CRLF, octets; what lies beyond is cut. RFC 5321 §4.5.3.1.5.
+pub const OWN_REPLY_LINE_BYTES: usize = 512;
+/// Most a reply of ours may take, octets: one to EHLO, with the longest host name and all
+/// extensions.
+pub const OWN_REPLY_BYTES: usize = 1024;
+
+// ---- Spool: a journal on flash, with sizes that scale with its segments ----
+
+/// Octets of a segment, in a spool of usual size: small enough to zero-fill in passing, large
+/// enough that opening one is rare (one sync in some 400 messages).
+pub const SEGMENT_BYTES: u32 = 1024 * 1024;
+/// Octets of a segment in the smallest spool.
+pub const SEGMENT_BYTES_MIN: u32 = 256 * 1024;
+/// Segments that a spool has at least: one to write, one full, one spare for it, one for
+/// compaction.
+pub const SEGMENTS_MIN: u32 = 4;
+/// What was synced is never written again within a page: flash and file systems rewrite whole ones.
+pub const SPOOL_PAGE_BYTES: u32 = 4096;
+/// Shares of a segment: an envelope and a progress may each take 1, a message's octets
+/// [`SPOOL_OCTETS_SHARES`], so that no record is larger than an eighth of a segment.
+pub const SEGMENT_SHARES: u32 = 64;
+/// Shares for the octets of a message in the journal: 80 KiB of 1 MiB, which is 64 KiB and
+/// the fields a relay adds. Larger messages get a file of their own.
+pub const SPOOL_OCTETS_SHARES: u32 = 5;
+/// One part in so many of the journal is left to the reports that end messages in it.
+pub const REPORT_SHARE: u64 = 16;
+/// Octets of drafts in memory, all together; beyond, they go to files.
+pub const DRAFTS_BYTES: usize = 1024 * 1024;
+/// Octets of a large draft that are gathered before they are written.
+pub const DRAFT_BUFFER_BYTES: usize = 32 * 1024;
+/// Octets of a large message under one checksum, read at a time; at most [`CHUNK_BYTES`].
+pub const LARGE_BLOCK_BYTES: usize = 16 * 1024;
+/// Octets of fresh messages that stay in memory for their first attempt.
+pub const SPOOL_CACHE_BYTES: usize = 1024 * 1024;
+/// Octets of the journal that are written at a time.
+pub const BATCH_BYTES: usize = 256 * 1024;
+/// How long a record that may be repeated (Done, Settled) waits for somebody else's sync.
+pub const LAZY_SYNC_WAIT: Duration = Duration::from_secs(2);
+/// Octets of such records that wait at most.
+pub const LAZY_SYNC_BYTES: usize = 64 * 1024;
+/// Failed writes in a row before the spool says no to all who wait.
+pub const SPOOL_FAILURES: u32 = 3;
+/// Segment files that are open at once.
+pub const SPOOL_FILES_OPEN: usize = 16;
+/// Octets of a segment that are read at a time by recovery.
+pub const SCAN_BYTES: u32 = 256 * 1024;
+/// Damaged records that recovery lists; more are only counted.
+pub const DAMAGE_LISTED: usize = 100;
+/// Octets of the file system that the spool leaves to the index, the Maildir and the log.
+pub const FILE_SYSTEM_SPARE_BYTES: u64 = 8 * 1024 * 1024;
+
+const _: () = assert!(LARGE_BLOCK_BYTES <= CHUNK_BYTES);
+const _: () = assert!(DRAFT_BUFFER_BYTES.is_multiple_of(LARGE_BLOCK_BYTES));
+
+// ---- The machine (sys) ----
+
+/// A wall clock that shows an earlier date has not been set (boards without a battery start in
+/// 1970): 2026-01-01T00:00:00Z, in seconds since 1970. No release of Waypost is older.
+pub const CLOCK_EPOCH_SECONDS: u64 = 1_767_225_600;
+/// Threads for file operations. More would only queue up in the file system's own journal.
+pub const FILE_THREADS: usize = 4;
+/// File operations, or pieces of slow arithmetic, that wait for a thread; more are refused.
+pub const LANE_JOBS: usize = 1024;
+/// Stack of such a thread. Only what is touched costs memory.
+pub const LANE_STACK_BYTES: usize = 256 * 1024;
+/// Such a thread ends when it has had nothing to do for so long.
+pub const LANE_IDLE: Duration = Duration::from_secs(10);
+/// Connections the kernel holds until they are accepted (`net.core.somaxconn` may lower it).
+pub const LISTEN_BACKLOG: i32 = 1024;
+/// Silence on an accepted connection before the kernel asks whether the peer is still there.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
+/// Time between such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Such questions without an answer that end the connection.
+pub const KEEPALIVE_COUNT: u32 = 4;
+/// Reads, writes or accepts in a row that were ready at once before others get their turn.
+pub const READY_STREAK: u32 = 16;
+/// Longest log line with its time and line end, octets; longer ones are cut. A pipe takes this much
+/// in one piece (`PIPE_BUF`).
+pub const LOG_LINE_BYTES: usize = 4096;
+/// Octets of one answer of the kernel about addresses or routes.
+pub const NETLINK_BYTES: usize = 32 * 1024;
+/// Answers of the kernel to one such question that are read.
+pub const NETLINK_ANSWERS: usize = 256;
+
+/// Read buffer of an outbound TLS 1.3 connection: the longest record, 2^14 + 256 octets. RFC 8446
+/// §5.2.
+pub const TLS_READ_BYTES: usize = 16_640;
+/// Write buffer of one: 3,968 octets of plain text a record.
+pub const TLS_WRITE_BYTES: usize = 4_096;
+/// Server names whose TLS engine is remembered.
+pub const TLS_NAMES: usize = 256;
+/// How long it is remembered.
+pub const TLS_NAMES_WAIT: Duration = Duration::from_hours(24);
+/// Certificates in the chain of a server.
+pub const TLS_CHAIN: usize = 16;
+
+// ---- Command line ----
+
+/// Largest message that `sendmail` reads, octets; the relay's own bound is usually far lower.
+pub const SENDMAIL_BYTES: usize = 64 * 1024 * 1024;
+/// Most recipients that `sendmail` takes.
+pub const SENDMAIL_RECIPIENTS: usize = 1000;
+/// Recipients of one transaction of `sendmail`. RFC 5321 §4.5.3.1.8: every server takes as many.
+pub const SENDMAIL_TRANSACTION: usize = 100;
+/// Longest answer of the running relay that is read, octets.
+pub const CONTROL_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// How long the running relay may take to answer: checks reach out into the network.
+pub const CONTROL_WAIT: Duration = Duration::from_mins(2);
+/// Rows of the queue that are asked for at a time.
+pub const CONTROL_ROWS: usize = 50;
+/// Width of what is printed for people, characters.
+pub const SHOWN_COLUMNS: usize = 80;
+/// Characters of one text that are printed for people.
+pub const SHOWN_CHARS: usize = 600;
+/// Longest line that is read from standard input (a password, a value), octets.
+pub const TYPED_BYTES: usize = 64 * 1024;
+
+/// How long `waypost check` waits for one smarthost.
+pub const KNOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// Longest key of the index, octets.
+pub const INDEX_KEY_BYTES: usize = 512;
+/// Longest key and value of the index together, octets. Larger ones swell sled's memory and end up
+/// in files of their own, which a power cut leaves unreadable.
+pub const INDEX_ENTRY_BYTES: usize = 1024;
+/// Changes of the index in one batch.
+pub const INDEX_BATCH: usize = 1000;
+/// Entries that one scan returns at most, whatever it asks for.
+pub const INDEX_SCAN: usize = 1000;
+/// Longest message between us and the process that keeps the index, octets: a full batch or scan.
+pub const INDEX_FRAME_BYTES: usize = 1_100_000;
+/// How long that process may take for one answer.
+pub const INDEX_WAIT: Duration = Duration::from_secs(30);
+/// That process ends when it was not needed for so long.
+pub const INDEX_IDLE: Duration = Duration::from_secs(3);
+/// Resident memory, octets, at which it is replaced by a new one; or at twice what it had when it
+/// was new.
+pub const INDEX_MEMORY_BYTES: u64 = 7 * 1024 * 1024;
+/// Requests between two looks at that.
+pub const INDEX_MEMORY_EVERY: u32 = 32;
+/// First wait after a failure of the index; it doubles with each further one.
+pub const INDEX_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// Longest such wait.
+pub const INDEX_RETRY_MAX: Duration = Duration::from_mins(5);
+
+const _: () = assert!(INDEX_BATCH * (INDEX_ENTRY_BYTES + 64) < INDEX_FRAME_BYTES);
+const _: () = assert!(INDEX_SCAN * (INDEX_ENTRY_BYTES + 64) < INDEX_FRAME_BYTES);
+/// Addresses that one event names, so that with queue id, Message-ID and sender all are among
+/// [`HISTORY_NAMES`].
+pub const EVENT_ADDRESSES: usize = 8;
+const _: () = assert!(EVENT_ADDRESSES + 3 <= HISTORY_NAMES);

@@ -1,0 +1,4 @@
+//! Ground floor: formats and conversations. Pure: no clock, no dice, no input or output.
+
+pub mod machine;
+pub mod status;

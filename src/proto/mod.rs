@@ -1,4 +1,5 @@
 //! Ground floor: formats and conversations. Pure: no clock, no dice, no input or output.
 
 pub mod machine;
+pub mod mail;
 pub mod status;

@@ -1,0 +1,269 @@
+//! The little of MIME that a relay needs: encoded words, to show a subject, and quoted-printable,
+//! to send a report.
+
+use crate::limits;
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use core::fmt::Write;
+
+/// A field's value as a person would read it: encoded words decoded (RFC 2047: UTF-8, US-ASCII,
+/// ISO-8859-1 and windows-1252; others stay as they are), controls made blanks, at most `chars_max`
+/// characters.
+///
+/// Octets above 127 outside encoded words are read as UTF-8 where they are UTF-8, else as
+/// windows-1252.
+pub fn decode_words(value: &[u8], chars_max: usize) -> String {
+    // An encoded character takes at most 12 octets in base 64 or "Q", and what frames a word is 75
+    // octets at most (RFC 2047 §2): more than this of the value never shows.
+    let octets_max = chars_max.saturating_mul(100);
+    let value = value.get(..octets_max).unwrap_or(value);
+    let mut shown = String::new();
+    let mut rest = value;
+    let mut run = Run::default();
+    while !rest.is_empty() {
+        let blanks = rest.iter().take_while(|b| b.is_ascii_whitespace()).count();
+        let (gap, after) = rest.split_at_checked(blanks).unwrap_or((rest, &[]));
+        let length = after.iter().take_while(|b| !b.is_ascii_whitespace()).count();
+        let (word, after) = after.split_at_checked(length).unwrap_or((after, &[]));
+        rest = after;
+        let encoded = encoded_word(word);
+        // RFC 2047 §6.2: blanks between encoded words are not shown.
+        if encoded.is_none() || !run.running {
+            run.end(&mut shown);
+            shown.push_str(&plain(gap));
+        }
+        if let Some((charset, octets)) = encoded {
+            run.take(charset, octets, &mut shown);
+        } else {
+            shown.push_str(&plain(word));
+        }
+    }
+    run.end(&mut shown);
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    let shown: String = shown.chars().map(visible).collect();
+    shown.trim().chars().take(chars_max).collect()
+}
+
+fn plain(octets: &[u8]) -> String {
+    match core::str::from_utf8(octets) {
+        Ok(text) => text.replace("\r\n", ""),
+        Err(_) => octets.iter().map(|b| windows_1252(*b)).collect(),
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Charset {
+    /// US-ASCII as well.
+    #[default]
+    Utf8,
+    /// ISO-8859-1 as well: as everywhere on the web, what it leaves to controls is read as the
+    /// other.
+    Windows1252,
+}
+
+/// Encoded words that follow each other: many senders cut characters of several octets between two
+/// of them.
+#[derive(Default)]
+struct Run {
+    running: bool,
+    charset: Charset,
+    octets: Vec<u8>,
+}
+
+impl Run {
+    fn take(&mut self, charset: Charset, octets: Vec<u8>, shown: &mut String) {
+        if self.running && self.charset != charset {
+            self.end(shown);
+        }
+        self.running = true;
+        self.charset = charset;
+        self.octets.extend(octets);
+    }
+
+    fn end(&mut self, shown: &mut String) {
+        let octets = core::mem::take(&mut self.octets);
+        self.running = false;
+        match self.charset {
+            Charset::Utf8 => shown.push_str(&String::from_utf8_lossy(&octets)),
+            Charset::Windows1252 => shown.extend(octets.iter().map(|b| windows_1252(*b))),
+        }
+    }
+}
+
+/// `=?charset*language?encoding?text?=`. RFC 2047 §2, RFC 2231 §5.
+fn encoded_word(word: &[u8]) -> Option<(Charset, Vec<u8>)> {
+    let word = core::str::from_utf8(word).ok()?;
+    let inside = word.strip_prefix("=?")?.strip_suffix("?=")?;
+    let (charset, inside) = inside.split_once('?')?;
+    let (encoding, text) = inside.split_once('?')?;
+    let charset = charset.split_once('*').map_or(charset, |(charset, _)| charset);
+    let charset = match charset.to_ascii_lowercase().as_str() {
+        "utf-8" | "utf8" | "us-ascii" => Charset::Utf8,
+        "iso-8859-1" | "windows-1252" => Charset::Windows1252,
+        _ => return None,
+    };
+    let octets = match encoding {
+        "B" | "b" => base_64(text)?,
+        "Q" | "q" => q(text)?,
+        _ => return None,
+    };
+    Some((charset, octets))
+}
+
+fn base_64(text: &str) -> Option<Vec<u8>> {
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&STANDARD, lenient).decode(text).ok()
+}
+
+/// RFC 2047 §4.2.
+fn q(text: &str) -> Option<Vec<u8>> {
+    let mut octets = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(octet) = rest.next() {
+        octets.push(match octet {
+            b'_' => b' ',
+            b'=' => hex(rest.next()?)? << 4 | hex(rest.next()?)?,
+            _ => octet,
+        });
+    }
+    Some(octets)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    let value = char::from(digit).to_digit(16)?;
+    u8::try_from(value).ok()
+}
+
+/// One octet of windows-1252, by the WHATWG table.
+fn windows_1252(octet: u8) -> char {
+    const HIGH: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž',
+        '\u{8f}', '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}',
+        'ž', 'Ÿ',
+    ];
+    let high = usize::from(octet).checked_sub(0x80).and_then(|at| HIGH.get(at));
+    high.copied().unwrap_or(char::from(octet))
+}
+
+/// Any octets as lines of at most 76 printable ASCII octets with CRLF. RFC 2045 §6.7.
+///
+/// CRLF stays a line end; a CR or LF alone, like everything else that is not plain text, is
+/// encoded. A dot or "From " at the start of a line is, too, so that nothing on the way touches it.
+pub fn quoted_printable(octets: &[u8]) -> String {
+    let mut out = String::with_capacity(octets.len() + octets.len() / 8);
+    let mut column = 0;
+    let mut rest = octets;
+    while let Some((octet, after)) = rest.split_first() {
+        if let Some(after) = rest.strip_prefix(b"\r\n") {
+            out.push_str("\r\n");
+            column = 0;
+            rest = after;
+            continue;
+        }
+        let line_ends = after.is_empty() || after.starts_with(b"\r\n");
+        let literal = match octet {
+            b'=' => false,
+            b' ' | b'\t' => !line_ends,
+            b'.' | b'F' | b'-' if column == 0 => false,
+            _ => octet.is_ascii_graphic(),
+        };
+        let width = if literal { 1 } else { 3 };
+        // One column is for the "=" of a soft line break.
+        if column + width > 75 {
+            out.push_str("=\r\n");
+            column = 0;
+        }
+        if literal {
+            out.push(char::from(*octet));
+        } else {
+            write!(out, "={octet:02X}").expect("a String takes everything");
+        }
+        column += width;
+        rest = after;
+    }
+    out
+}
+
+/// The subject for people; empty where there is none.
+pub fn subject(header: &[u8]) -> String {
+    super::header::find(header, "Subject")
+        .map(|field| decode_words(field.value, limits::SUBJECT_CHARS))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(value: &str) -> String {
+        decode_words(value.as_bytes(), 128)
+    }
+
+    #[test]
+    fn encoded_words_are_shown_as_rfc_2047_section_8_has_them() {
+        for (value, shown) in [
+            ("=?ISO-8859-1?Q?a?=", "a"),
+            ("=?ISO-8859-1?Q?a?= b", "a b"),
+            ("=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=", "ab"),
+            ("=?ISO-8859-1?Q?a?=  =?ISO-8859-1?Q?b?=", "ab"),
+            ("=?ISO-8859-1?Q?a?=\r\n    =?ISO-8859-1?Q?b?=", "ab"),
+            ("=?ISO-8859-1?Q?a_b?=", "a b"),
+            ("=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=", "a =?ISO-8859-2?Q?_b?="),
+            ("=?US-ASCII?Q?Keith_Moore?= <moore@cs.utk.edu>", "Keith Moore <moore@cs.utk.edu>"),
+            ("=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?=", "If you can read this yo"),
+            ("=?ISO-8859-1?Q?Andr=E9?= Pirard", "André Pirard"),
+            ("=?utf-8*de?q?Gr=C3=BC=C3=9Fe?=", "Grüße"),
+            ("=?UTF-8?B?8J+Ygg?= ok", "😂 ok"),
+            ("=?UTF-8?Q?=F0=9F?= =?UTF-8?Q?=98=82?=", "😂"),
+            ("=?windows-1252?Q?=80_100?=", "€ 100"),
+        ] {
+            assert_eq!(decoded(value), shown, "{value}");
+        }
+    }
+
+    #[test]
+    fn broken_words_are_shown_as_they_are_and_controls_are_not() {
+        for (value, shown) in [
+            ("=?UTF-8?Q?=F?=", "=?UTF-8?Q?=F?="),
+            ("=?UTF-8?B?a?=", "=?UTF-8?B?a?="),
+            ("=?UTF-8?X?a?=", "=?UTF-8?X?a?="),
+            ("=?x?=", "=?x?="),
+            ("=?UTF-8?Q?a=0D=0ABcc:_x?=", "a  Bcc: x"),
+            ("=?UTF-8?Q?=FF?=", "\u{fffd}"),
+            ("a\r\n b", "a b"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(value), shown, "{value}");
+        }
+        assert_eq!(decode_words(b"caf\xe9 \x80", 128), "café €");
+        assert_eq!(decode_words("café".as_bytes(), 128), "café");
+    }
+
+    #[test]
+    fn a_subject_is_cut_at_its_bound() {
+        let header = |n: usize| format!("subject: {}\r\n\r\n", "é".repeat(n));
+        let exactly = limits::SUBJECT_CHARS;
+        assert_eq!(subject(header(exactly).as_bytes()), "é".repeat(exactly));
+        assert_eq!(subject(header(exactly + 1).as_bytes()), "é".repeat(exactly));
+        assert_eq!(subject(b"To: x\r\n\r\n"), "");
+        assert_eq!(decode_words(&vec![b'='; 1 << 20], 128).len(), 128);
+    }
+
+    #[test]
+    fn quoted_printable_reads_back_and_keeps_to_its_lines() {
+        assert_eq!(quoted_printable(b"a=b\t\r\n.x \r\n"), "a=3Db=09\r\n=2Ex=20\r\n");
+        assert_eq!(quoted_printable(b"From x\r\n--y"), "=46rom x\r\n=2D-y");
+        assert_eq!(quoted_printable(b"\r\x00\n\xff"), "=0D=00=0A=FF");
+        let long = quoted_printable(&[b'x'; 200]);
+        assert!(long.split("\r\n").all(|line| line.len() <= 76), "{long}");
+        assert_eq!(long.replace("=\r\n", ""), "x".repeat(200));
+        let every: Vec<u8> = (0..=255).collect();
+        let encoded = quoted_printable(&every).replace("=\r\n", "").replace('_', "=5F");
+        assert_eq!(q(&encoded), Some(every));
+    }
+}

@@ -1,0 +1,13 @@
+//! Internet messages: addresses, headers, dates and reports. Pure.
+
+pub mod address;
+pub mod date;
+pub mod dsn;
+pub mod header;
+pub mod list;
+pub mod mime;
+pub mod received;
+pub mod repair;
+
+#[cfg(test)]
+mod vectors;

@@ -2,4 +2,6 @@
 
 pub mod machine;
 pub mod mail;
+pub mod sasl;
+pub mod smtp;
 pub mod status;

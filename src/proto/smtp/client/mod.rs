@@ -1,0 +1,465 @@
+//! The sending side of SMTP. RFC 5321 §4.1.4.
+//!
+//! ```text
+//! Banner ─ Hello ─┬─ StartTls ─ (TLS) ─ Hello ─┬─ Login ─┬─ Ready ⇄ Envelope ─ Body ─ Final ─ Report
+//!                 └────────────────────────────┴─────────┘    └─ Quit
+//! ```
+//!
+//! Every state but Ready and Body waits for a reply. Whatever goes wrong before Ready makes the
+//! session [`Ask::Unusable`]; what goes wrong later is the outcome of one message.
+
+mod message;
+mod offer;
+mod plan;
+mod transaction;
+
+pub use message::{Forward, Outgoing, Reporter};
+pub use plan::{Login, Plan, Security};
+
+use crate::{
+    limits,
+    proto::{
+        machine::{Machine, Pipe, Step},
+        sasl,
+        smtp::reply::{Garbled, Parser, PeerReply, one_line},
+        status::{Class, Outcome, Status},
+    },
+};
+use offer::Offered;
+use std::time::Duration;
+use transaction::{Heard, Transaction};
+
+/// What the machine asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// The session is ready for a (further) message. Answer Send or Quit.
+    Next,
+    /// More octets of the message from this offset. Answer Chunk.
+    Chunk(u64),
+    /// The transaction ended: one outcome a recipient, in order, and who sends the reports about
+    /// those that were taken. Answer Noted.
+    Report(Vec<Outcome>, Reporter),
+    /// The session cannot be used: banner, EHLO, STARTTLS or AUTH was refused, or the reply made no
+    /// sense. Every message meant for it has this outcome. Answer Noted; the session closes.
+    Unusable(Outcome),
+}
+
+/// What the machine is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A message.
+    Send(Box<Outgoing>),
+    /// No more: QUIT.
+    Quit,
+    /// Message octets from the offset asked for, at least 1 and at most
+    /// [`crate::limits::CHUNK_BYTES`].
+    Chunk(Vec<u8>),
+    /// The message could not be read: break the session off, so that the remote does not take half
+    /// of it.
+    Abort,
+    /// Fine.
+    Noted,
+}
+
+/// The status where a server refuses our login. Mail waits: a person has to correct the password.
+pub const LOGIN_REFUSED: Status = Status::new(Class::Transient, 7, 8);
+
+/// A session with a server. Not printable: its buffers may hold a password.
+pub struct Session {
+    pipe: Pipe,
+    plan: Plan,
+    parser: Parser,
+    state: State,
+    offered: Offered,
+    encrypted: bool,
+    /// The server may hold a transaction that came to no end.
+    stale: bool,
+    /// A message was sent or tried.
+    used: bool,
+    /// The message in flight.
+    transaction: Option<Box<Transaction>>,
+}
+
+enum State {
+    Banner,
+    /// EHLO was sent.
+    Hello,
+    /// HELO was sent, after EHLO was refused.
+    OldHello,
+    StartTls,
+    /// STARTTLS was accepted.
+    Upgrade,
+    /// AUTH was sent, and these remain to be said, the last one first.
+    Login(Vec<String>),
+    Ready,
+    Envelope,
+    Body,
+    /// DATA was accepted without any recipient, and the message ended before it began.
+    LoneDot,
+    /// The final dot was sent.
+    Final,
+    Unusable(Outcome, Then),
+    Report(Then),
+    /// An answer is due that changes nothing.
+    Noted(Then),
+    Quit,
+    Close,
+}
+
+/// What follows a report.
+#[derive(Clone, Copy, Debug)]
+enum Then {
+    Ready,
+    Quit,
+    /// The server has gone or makes no sense: no QUIT.
+    Close,
+}
+
+impl Session {
+    /// A session that waits for the banner.
+    pub fn new(plan: Plan) -> Session {
+        Session {
+            encrypted: plan.security == Security::Implicit,
+            plan,
+            pipe: Pipe::default(),
+            parser: Parser::default(),
+            state: State::Banner,
+            offered: Offered::default(),
+            stale: false,
+            used: false,
+            transaction: None,
+        }
+    }
+
+    /// After the connection broke: the outcomes of the message that was in flight, in order of its
+    /// recipients, and `None` where there was none. Recipients that were refused keep that reply;
+    /// the others have `outcome`.
+    pub fn break_off(&mut self, outcome: &Outcome) -> Option<Vec<Outcome>> {
+        let mut transaction = self.transaction.take()?;
+        transaction.settle_rest(outcome);
+        Some(transaction.into_outcomes())
+    }
+
+    /// RFC 3461 §5.2.2: what a server that offers DSN has taken is its to report.
+    fn reporter(&self) -> Reporter {
+        if self.offered.dsn { Reporter::Server } else { Reporter::Us }
+    }
+
+    fn say(&mut self, line: &str, state: State) {
+        self.pipe.output.extend_from_slice(line.as_bytes());
+        self.pipe.output.extend_from_slice(b"\r\n");
+        self.state = state;
+    }
+
+    fn say_hello(&mut self) {
+        self.offered = Offered::default();
+        self.say(&format!("EHLO {}", self.plan.hello), State::Hello);
+    }
+
+    fn hear(&mut self, reply: &PeerReply) {
+        // RFC 5321 §3.8: it may come at any time, and the server is gone.
+        if reply.code == 421 && !matches!(self.state, State::Quit) {
+            return self.end(reply.outcome(&self.plan.host));
+        }
+        match (&mut self.state, reply.digit()) {
+            (State::Banner, 2) => self.say_hello(),
+            (State::Hello | State::OldHello, 2) => self.secure(),
+            // RFC 5321 §3.2: servers without EHLO know HELO.
+            (State::Hello, 5) => {
+                self.offered = Offered::default();
+                self.say(&format!("HELO {}", self.plan.hello), State::OldHello);
+            }
+            (State::StartTls, 2) => self.state = State::Upgrade,
+            (State::StartTls, 4 | 5) if self.plan.security == Security::May => self.login(),
+            (State::StartTls, _) => self.tls_refused(reply),
+            (State::Login(_), 2) => self.state = State::Ready,
+            (State::Login(words), 3) => {
+                let mut words = std::mem::take(words);
+                match words.pop() {
+                    Some(word) => self.say(&word, State::Login(words)),
+                    None => self.out_of_step(reply),
+                }
+            }
+            (State::Login(_), 5) => self.login_refused(reply),
+            (State::Envelope, _) => self.hear_envelope(reply),
+            // RFC 2920 §3.1: whatever it says to that, nothing was sent.
+            (State::LoneDot, _) | (State::Final, 2 | 4 | 5) => self.conclude(reply),
+            (State::Final, _) => self.out_of_step(reply),
+            (State::Quit, _) => self.state = State::Close,
+            (State::Banner | State::Hello | State::OldHello | State::Login(_), _) => {
+                self.refused(reply);
+            }
+            _ => unreachable!("replies are read only in the states above"),
+        }
+    }
+
+    /// After EHLO: STARTTLS as planned.
+    fn secure(&mut self) {
+        let wanted = !self.encrypted && self.plan.security != Security::None;
+        if wanted && self.offered.starttls {
+            return self.say("STARTTLS", State::StartTls);
+        }
+        if wanted && self.plan.security == Security::Must {
+            let text = format!("TLS is required, and {} does not offer it", self.plan.host);
+            return self.unusable(Status::new(Class::Transient, 7, 4), text);
+        }
+        self.login();
+    }
+
+    /// After TLS, or where there is none: AUTH as planned. RFC 4954 §4.
+    fn login(&mut self) {
+        let Some(login) = &self.plan.login else {
+            self.state = State::Ready;
+            return;
+        };
+        let host = &self.plan.host;
+        if !self.encrypted && !login.in_clear {
+            let text = format!("there is no TLS with {host}, and no login without it");
+            return self.unusable(Status::new(Class::Transient, 7, 11), text);
+        }
+        if self.offered.plain {
+            let word = sasl::plain(&login.user, &login.password);
+            // RFC 4954 §4: what does not fit a command line of 512 octets waits for its 334.
+            if "AUTH PLAIN \r\n".len() + word.len() <= 512 {
+                return self.say(&format!("AUTH PLAIN {word}"), State::Login(Vec::new()));
+            }
+            return self.say("AUTH PLAIN", State::Login(vec![word]));
+        }
+        if self.offered.login {
+            let words = vec![sasl::login(&login.password), sasl::login(&login.user)];
+            return self.say("AUTH LOGIN", State::Login(words));
+        }
+        let text = format!("a login is configured, and {host} offers none that we know");
+        self.unusable(Status::new(Class::Transient, 7, 4), text);
+    }
+
+    fn hear_envelope(&mut self, reply: &PeerReply) {
+        let Some(transaction) = &mut self.transaction else { return };
+        match transaction.hear(reply, &self.plan.host) {
+            Heard::More => {}
+            // A server that has more to say already has not understood where we are.
+            Heard::Body if !self.pipe.input.is_empty() => self.out_of_step(reply),
+            Heard::Body => self.state = State::Body,
+            Heard::LoneDot => self.say(".", State::LoneDot),
+            Heard::Done => self.finish(),
+            Heard::OutOfStep => self.out_of_step(reply),
+        }
+    }
+
+    fn start(&mut self, message: Outgoing) {
+        self.used = true;
+        let mut transaction = Transaction::new(message, self.stale);
+        self.state = State::Envelope;
+        if let Some(obstacle) = transaction.obstacle(&self.offered, &self.plan.host) {
+            transaction.settle_rest(&obstacle);
+            self.state = State::Report(Then::Ready);
+        }
+        self.transaction = Some(Box::new(transaction));
+    }
+
+    /// In step, and before DATA: the next commands, if anything can come of them.
+    fn go_on(&mut self) {
+        let Some(transaction) = &mut self.transaction else { return };
+        if transaction.is_settled() {
+            self.finish();
+        } else {
+            transaction.write_commands(&self.offered, &mut self.pipe.output);
+        }
+    }
+
+    fn conclude(&mut self, reply: &PeerReply) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.conclude(reply, &self.plan.host);
+        }
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        self.stale = self.transaction.as_ref().is_some_and(|transaction| transaction.is_open());
+        self.state = State::Report(Then::Ready);
+    }
+
+    fn send_body(&mut self) -> Option<Step<Ask>> {
+        if self.pipe.output.len() >= limits::OUTPUT_BYTES {
+            return Some(Step::Write);
+        }
+        let transaction = self.transaction.as_mut()?;
+        if let Some(offset) = transaction.wants() {
+            return Some(Step::Ask(Ask::Chunk(offset)));
+        }
+        transaction.write_end(&mut self.pipe.output);
+        self.state = State::Final;
+        None
+    }
+
+    fn ready(&mut self) -> Step<Ask> {
+        if self.pipe.input.is_empty() {
+            return Step::Ask(Ask::Next);
+        }
+        // It spoke unasked: its next words would be taken for the reply to something else.
+        self.end(self.nonsense("the server spoke out of turn"));
+        self.step()
+    }
+
+    fn out_of_step(&mut self, reply: &PeerReply) {
+        let text = format!("a reply that is none to what was said: {}", reply.text);
+        self.end(self.nonsense(&text));
+    }
+
+    fn garbled(&mut self, garbled: &Garbled) {
+        self.end(self.nonsense(&garbled.to_string()));
+    }
+
+    fn nonsense(&self, text: &str) -> Outcome {
+        let status = Status::new(Class::Transient, 5, 0);
+        Outcome { status, by: self.plan.host.clone(), text: one_line(text) }
+    }
+
+    /// The session is over, without QUIT.
+    fn end(&mut self, outcome: Outcome) {
+        self.state = match &mut self.transaction {
+            _ if matches!(self.state, State::Quit) => State::Close,
+            Some(transaction) => {
+                transaction.settle_rest(&outcome);
+                State::Report(Then::Close)
+            }
+            None if self.used => State::Close,
+            None => State::Unusable(outcome, Then::Close),
+        };
+    }
+
+    /// The server will not talk with us. That is no judgement on any message: whoever sends 5yz
+    /// here has been moved, is overloaded, or dislikes our address today, so mail waits. Only 521
+    /// says that the host takes no mail for anybody, ever (RFC 7504 §3).
+    fn refused(&mut self, reply: &PeerReply) {
+        let mut outcome = reply.outcome(&self.plan.host);
+        if reply.code != 521 || !matches!(self.state, State::Banner) {
+            outcome.status.class = Class::Transient;
+        }
+        self.state = State::Unusable(outcome, Then::Quit);
+    }
+
+    fn tls_refused(&mut self, reply: &PeerReply) {
+        let mut outcome = reply.outcome(&self.plan.host);
+        let security = Some(outcome.status).filter(|status| status.subject() == 7);
+        let detail = security.map_or(4, Status::detail);
+        outcome.status = Status::new(Class::Transient, 7, detail);
+        outcome.text = one_line(&format!("TLS is required, and was refused: {}", reply.text));
+        self.state = State::Unusable(outcome, Then::Quit);
+    }
+
+    fn login_refused(&mut self, reply: &PeerReply) {
+        let text =
+            one_line(&format!("login refused, its user or password is wrong: {}", reply.text));
+        let outcome = Outcome { status: LOGIN_REFUSED, by: self.plan.host.clone(), text };
+        self.state = State::Unusable(outcome, Then::Quit);
+    }
+
+    fn unusable(&mut self, status: Status, text: String) {
+        self.state = State::Unusable(Outcome::ours(status, text), Then::Quit);
+    }
+
+    fn follow(&mut self, then: Then) {
+        match then {
+            Then::Ready => self.state = State::Ready,
+            Then::Quit => self.say("QUIT", State::Quit),
+            Then::Close => self.state = State::Close,
+        }
+    }
+}
+
+impl Machine for Session {
+    type Ask = Ask;
+    type Answer = Answer;
+
+    fn pipe(&mut self) -> &mut Pipe {
+        &mut self.pipe
+    }
+
+    fn step(&mut self) -> Step<Ask> {
+        loop {
+            match &mut self.state {
+                State::Ready => return self.ready(),
+                State::Upgrade => return Step::Upgrade,
+                State::Close => return Step::Close,
+                State::Unusable(outcome, then) => {
+                    let (outcome, then) = (outcome.clone(), *then);
+                    self.state = State::Noted(then);
+                    return Step::Ask(Ask::Unusable(outcome));
+                }
+                State::Report(then) => {
+                    self.state = State::Noted(*then);
+                    let outcomes = self.transaction.take().map(|t| t.into_outcomes());
+                    let reporter = self.reporter();
+                    return Step::Ask(Ask::Report(outcomes.unwrap_or_default(), reporter));
+                }
+                State::Noted(then) => {
+                    let then = *then;
+                    self.follow(then);
+                }
+                State::Body => {
+                    if let Some(step) = self.send_body() {
+                        return step;
+                    }
+                }
+                State::Envelope if self.transaction.as_ref().is_some_and(|t| t.in_step()) => {
+                    self.go_on();
+                }
+                _ => {
+                    let hello = matches!(self.state, State::Hello);
+                    let offered = &mut self.offered;
+                    let each = |n: usize, line: &str| {
+                        if hello {
+                            offered.note(n, line);
+                        }
+                    };
+                    match self.parser.read(&mut self.pipe, each) {
+                        Ok(None) => return Step::Read,
+                        Ok(Some(reply)) => self.hear(&reply),
+                        Err(garbled) => self.garbled(&garbled),
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        match (&self.state, answer) {
+            (State::Ready, Answer::Send(message)) => self.start(*message),
+            (State::Ready, Answer::Quit) => self.follow(Then::Quit),
+            (State::Body, Answer::Chunk(octets)) if !octets.is_empty() => {
+                if let Some(transaction) = &mut self.transaction {
+                    transaction.write_body(&octets, &mut self.pipe.output);
+                }
+            }
+            // Half a message without its final dot is none (RFC 5321 §4.1.1.4, §4.5.2).
+            (State::Body, _) => {
+                self.pipe.output = Vec::new();
+                self.state = State::Close;
+            }
+            _ => {}
+        }
+    }
+
+    fn upgraded(&mut self) {
+        self.encrypted = true;
+        self.parser = Parser::default();
+        // RFC 3207 §4.2: what was offered before is forgotten.
+        self.say_hello();
+    }
+
+    fn patience(&self) -> Duration {
+        match &self.state {
+            State::Banner => limits::BANNER_WAIT,
+            State::Envelope if self.transaction.as_ref().is_some_and(|t| t.awaits_data_reply()) => {
+                limits::DATA_REPLY_WAIT
+            }
+            State::Final | State::LoneDot => limits::FINAL_WAIT,
+            State::Quit => limits::QUIT_WAIT,
+            _ => limits::REPLY_WAIT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! One message on its way: the commands that carry its envelope, and what was replied to them.
+
+use super::{Forward, Outgoing, offer::Offered};
+use crate::{
+    limits,
+    proto::{
+        mail::address::Address,
+        smtp::{data::Stuff, reply::PeerReply},
+        status::{Class, Outcome, Status},
+    },
+};
+use core::fmt::Write;
+
+/// A mail transaction. RFC 5321 §3.3.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    message: Outgoing,
+    /// RSET goes first: the server may still hold a transaction that came to no end.
+    resets: bool,
+    /// Commands written.
+    sent: usize,
+    /// Commands whose reply was read.
+    heard: usize,
+    /// MAIL was accepted and nothing has ended it since; here or, before RSET, in the transaction
+    /// before.
+    open: bool,
+    /// One a recipient: what is settled already.
+    outcomes: Vec<Option<Outcome>>,
+    /// Octets of the message that were written.
+    offset: u64,
+    stuff: Stuff,
+}
+
+/// The commands of a transaction, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Reset,
+    Mail,
+    Rcpt(usize),
+    Data,
+}
+
+/// What a reply leads to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Further replies, or commands.
+    More,
+    /// The message may be sent.
+    Body,
+    /// The server waits for a message that has no recipient.
+    LoneDot,
+    /// Nothing more can come of this transaction.
+    Done,
+    /// The reply makes no sense here: the session is out of step.
+    OutOfStep,
+}
+
+impl Transaction {
+    pub(super) fn new(message: Outgoing, resets: bool) -> Transaction {
+        let outcomes = vec![None; message.to.len()];
+        Transaction {
+            message,
+            resets,
+            sent: 0,
+            heard: 0,
+            open: resets,
+            outcomes,
+            offset: 0,
+            stuff: Stuff::default(),
+        }
+    }
+
+    /// Why this server cannot take the message at all, by what it offers.
+    pub(super) fn obstacle(&self, offered: &Offered, host: &str) -> Option<Outcome> {
+        let size = self.message.size;
+        if let Some(most) = offered.size_max.filter(|most| size > *most) {
+            let text = format!("message of {size} octets; {host} takes no more than {most}");
+            return Some(Outcome::ours(Status::new(Class::Permanent, 3, 4), text));
+        }
+        // RFC 6531 §3.2: without SMTPUTF8 on the other side the message goes back.
+        if self.needs_utf8() && !offered.utf8 {
+            let text = format!("{host} takes no addresses or header fields in UTF-8 (SMTPUTF8)");
+            return Some(Outcome::ours(Status::new(Class::Permanent, 6, 7), text));
+        }
+        None
+    }
+
+    /// Every command that was written has its reply.
+    pub(super) fn in_step(&self) -> bool {
+        self.heard == self.sent
+    }
+
+    /// No recipient is left that anything more could be done for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outcomes.iter().all(Option::is_some)
+    }
+
+    /// MAIL was accepted, and the server has no reason to believe that the transaction is over.
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The reply to DATA is next.
+    pub(super) fn awaits_data_reply(&self) -> bool {
+        self.command(self.heard) == Command::Data
+    }
+
+    /// Write the next command, or, with PIPELINING, all that fit into [`limits::OUTPUT_BYTES`].
+    ///
+    /// RFC 2920 §3.1: replies are read before more is written than buffers on the way can hold;
+    /// DATA ends a group.
+    pub(super) fn write_commands(&mut self, offered: &Offered, output: &mut Vec<u8>) {
+        loop {
+            let command = self.command(self.sent);
+            self.sent += 1;
+            match command {
+                Command::Reset => output.extend_from_slice(b"RSET\r\n"),
+                Command::Mail => self.write_mail(offered, output),
+                Command::Rcpt(n) => {
+                    if let Some(forward) = self.message.to.get(n) {
+                        write_rcpt(forward, offered, output);
+                    }
+                }
+                Command::Data => output.extend_from_slice(b"DATA\r\n"),
+            }
+            let full = output.len() + limits::COMMAND_LINE_BYTES > limits::OUTPUT_BYTES;
+            if command == Command::Data || full || !offered.pipelining {
+                return;
+            }
+        }
+    }
+
+    /// Take the reply to the oldest command without one.
+    pub(super) fn hear(&mut self, reply: &PeerReply, host: &str) -> Heard {
+        let command = self.command(self.heard);
+        self.heard += 1;
+        match (command, reply.digit()) {
+            (Command::Reset | Command::Mail, 2) => self.open = command == Command::Mail,
+            (Command::Rcpt(_), 2) => {}
+            (Command::Mail, 4 | 5) => self.settle_rest(&reply.outcome(host)),
+            (Command::Rcpt(n), 4 | 5) => self.refuse(n, reply, host),
+            // RFC 2920 §3.1: DATA may be accepted though no recipient was.
+            (Command::Data, 3) if self.is_settled() => return Heard::LoneDot,
+            (Command::Data, 3) => return Heard::Body,
+            (Command::Data, 4 | 5) => {
+                self.settle_rest(&reply.outcome(host));
+                return Heard::Done;
+            }
+            _ => return Heard::OutOfStep,
+        }
+        Heard::More
+    }
+
+    /// The reply to the final dot: it ends the transaction (RFC 5321 §4.1.1.4), and is for all who
+    /// were accepted.
+    pub(super) fn conclude(&mut self, reply: &PeerReply, host: &str) {
+        self.open = false;
+        self.settle_rest(&reply.outcome(host));
+    }
+
+    /// Give `outcome` to every recipient without one.
+    pub(super) fn settle_rest(&mut self, outcome: &Outcome) {
+        for unsettled in self.outcomes.iter_mut().filter(|outcome| outcome.is_none()) {
+            *unsettled = Some(outcome.clone());
+        }
+    }
+
+    /// One outcome a recipient.
+    pub(super) fn into_outcomes(self) -> Vec<Outcome> {
+        self.outcomes.into_iter().map(|outcome| outcome.expect("every one was settled")).collect()
+    }
+
+    /// Where the next octets are to come from, `None` at the end of the message.
+    pub(super) fn wants(&self) -> Option<u64> {
+        (self.offset < self.message.size).then_some(self.offset)
+    }
+
+    /// Write message octets.
+    pub(super) fn write_body(&mut self, octets: &[u8], output: &mut Vec<u8>) {
+        self.stuff.encode(octets, output);
+        self.offset += octets.len() as u64;
+    }
+
+    /// Write the final dot.
+    pub(super) fn write_end(&mut self, output: &mut Vec<u8>) {
+        self.stuff.end(output);
+    }
+
+    fn command(&self, number: usize) -> Command {
+        match number.checked_sub(usize::from(self.resets)) {
+            None => Command::Reset,
+            Some(0) => Command::Mail,
+            Some(n) if n <= self.message.to.len() => Command::Rcpt(n - 1),
+            Some(_) => Command::Data,
+        }
+    }
+
+    fn refuse(&mut self, recipient: usize, reply: &PeerReply, host: &str) {
+        let mut outcome = reply.outcome(host);
+        // RFC 5321 §4.5.3.1.10: by an error in RFC 821, 552 may mean no more than "too many
+        // recipients".
+        let too_many = Status::new(Class::Permanent, 5, 3);
+        let vague = reply.status.is_none_or(|status| status == too_many);
+        if reply.code == 552 && vague && self.outcomes.iter().take(recipient).any(Option::is_none) {
+            outcome.status = Status::new(Class::Transient, 5, 3);
+        }
+        if let Some(unsettled @ None) = self.outcomes.get_mut(recipient) {
+            *unsettled = Some(outcome);
+        }
+    }
+
+    fn needs_utf8(&self) -> bool {
+        let message = &self.message;
+        let ascii = message.from.as_ref().is_none_or(Address::is_ascii)
+            && message.to.iter().all(|forward| forward.to.is_ascii());
+        message.utf8 || !ascii
+    }
+
+    /// MAIL with what RFC 1870, RFC 6152, RFC 6531 and RFC 3461 add to it, each where it is
+    /// offered.
+    fn write_mail(&self, offered: &Offered, output: &mut Vec<u8>) {
+        let message = &self.message;
+        let from = message.from.as_ref().map_or("", |from| from.as_str());
+        put(output, &["MAIL FROM:<", from, ">"]);
+        if offered.size {
+            put(output, &[" SIZE=", &message.size.to_string()]);
+        }
+        // To a server without 8BITMIME the octets go as they are: everybody passes them on, RFC or
+        // not, and nothing can be lost where nobody looks at them.
+        if message.eight_bit && offered.eight_bit {
+            put(output, &[" BODY=8BITMIME"]);
+        }
+        if self.needs_utf8() {
+            put(output, &[" SMTPUTF8"]);
+        }
+        if offered.dsn {
+            match message.ret_headers {
+                Some(true) => put(output, &[" RET=HDRS"]),
+                Some(false) => put(output, &[" RET=FULL"]),
+                None => {}
+            }
+            if !message.envid.is_empty() {
+                put(output, &[" ENVID=", &xtext(&message.envid)]);
+            }
+        }
+        put(output, &["\r\n"]);
+    }
+}
+
+/// RCPT, with NOTIFY and ORCPT (RFC 3461 §4.1, §4.2) where DSN is offered.
+fn write_rcpt(forward: &Forward, offered: &Offered, output: &mut Vec<u8>) {
+    put(output, &["RCPT TO:<", forward.to.as_str(), ">"]);
+    if offered.dsn {
+        match forward.notify {
+            None => {}
+            Some((false, false, false)) => put(output, &[" NOTIFY=NEVER"]),
+            Some((success, failure, delay)) => {
+                let asked = [(success, "SUCCESS"), (failure, "FAILURE"), (delay, "DELAY")];
+                let asked: Vec<&str> =
+                    asked.iter().filter(|(wanted, _)| *wanted).map(|(_, word)| *word).collect();
+                put(output, &[" NOTIFY=", &asked.join(",")]);
+            }
+        }
+        if let Some((kind, address)) = forward.orcpt.split_once(';') {
+            // RFC 6533 §3: an address beyond ASCII has the type utf-8.
+            let kind = if address.is_ascii() { kind } else { "utf-8" };
+            put(output, &[" ORCPT=", kind, ";", &xtext(address)]);
+        }
+    }
+    put(output, &["\r\n"]);
+}
+
+fn put(output: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        output.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// RFC 3461 §4; characters beyond ASCII as RFC 6533 §3 does (`\x{E9}`).
+fn xtext(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '!'..='~' if c != '+' && c != '=' => encoded.push(c),
+            _ => {
+                let code = u32::from(c);
+                let _a_string_takes_all = if c.is_ascii() {
+                    write!(encoded, "+{code:02X}")
+                } else {
+                    write!(encoded, "\\x{{{code:X}}}")
+                };
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xtext_is_as_the_rfcs_say() {
+        assert_eq!(xtext("user@example.org"), "user@example.org");
+        assert_eq!(xtext("a+b=c d\u{7f}\0"), "a+2Bb+3Dc+20d+7F+00");
+        assert_eq!(xtext("jörg"), "j\\x{F6}rg");
+    }
+}

@@ -1,5 +1,6 @@
 //! Ground floor: formats and conversations. Pure: no clock, no dice, no input or output.
 
+pub mod dns;
 pub mod machine;
 pub mod mail;
 pub mod sasl;

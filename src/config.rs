@@ -1,0 +1,206 @@
+//! The configuration: one JSON document, read into typed values.
+//!
+//! A [`Document`] is what a person writes and the page edits; [`Document::config`] makes a
+//! [`Config`] of it or tells every [`Problem`] at once. The keys, their bounds, defaults and help
+//! are one table, [`SETTINGS`]. Secrets are kept apart ([`Secrets`]): at load, `parse` both files,
+//! [`Document::split`] what a person wrote in clear, [`Secrets::update`], hash what
+//! [`Document::clear_passwords`] tells, write both back where something moved, then
+//! [`Document::join`] and [`Document::config`].
+
+mod aliases;
+mod document;
+mod problem;
+mod read;
+mod secrets;
+mod table;
+mod values;
+
+pub use document::Document;
+pub use problem::{Problem, nearest};
+pub use secrets::{SET, Secrets, is_password};
+pub use table::{Kind, SETTINGS, Setting, reference};
+
+use crate::proto::mail::address::Address;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+/// What the configuration's defaults are taken from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The machine's own name; one that is no host name counts as `localhost`.
+    pub hostname: String,
+}
+
+/// The whole configuration, every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Our name in banners, EHLO and Received fields; also a local domain.
+    pub hostname: String,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Who may send without login; `None`: loopback and the private subnets this machine is
+    /// attached to, less its gateways.
+    pub trusted: Option<Vec<Network>>,
+    /// Local domains, lower case, the hostname not among them.
+    pub domains: Vec<String>,
+    /// Local users.
+    pub users: Vec<User>,
+    /// Aliases, as (from, targets). `from`: `name`, `name@domain` or `@domain`. A target: a local
+    /// name or an address.
+    pub aliases: Vec<Alias>,
+    /// Whom unknown local recipients go to: a user's name or an address.
+    pub catch_all: Option<String>,
+    /// Routes in order.
+    pub routes: Vec<Route>,
+    /// Name servers; empty: as /etc/resolv.conf says.
+    pub dns: Vec<SocketAddr>,
+    /// Port for deliveries by MX.
+    pub delivery_port: u16,
+    /// IPv6 addresses of remotes are used.
+    pub delivery_ipv6: bool,
+    /// When to try again.
+    pub retry: Retry,
+    /// Bounds that a person may set.
+    pub limits: Limits,
+    /// Maildir of a user, `{user}` replaced; relative to the data directory.
+    pub maildir: String,
+    /// Certificate and key files, PEM; `None`: self-signed ones are made.
+    pub tls: Option<CertificateFiles>,
+    /// argon2id hash of the page's password; `None`: not set up yet.
+    pub admin: Option<String>,
+}
+
+/// Where to listen, by service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Port 25: servers, and trusted devices.
+    pub smtp: Vec<SocketAddr>,
+    /// Port 587: STARTTLS.
+    pub submission: Vec<SocketAddr>,
+    /// Port 465: TLS from the first octet.
+    pub submissions: Vec<SocketAddr>,
+    /// The page.
+    pub web: Vec<SocketAddr>,
+}
+
+/// A network: address and prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Any address in it.
+    pub address: IpAddr,
+    /// Prefix length in bits.
+    pub bits: u8,
+}
+
+/// A local user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login and mailbox name, lower case.
+    pub name: String,
+    /// argon2id hash (PHC string); `None`: no login, mail is still taken.
+    pub password: Option<String>,
+    /// Octets of mail kept; `None`: no bound.
+    pub quota: Option<u64>,
+    /// Addresses beside their own that they may send as: `me@example.org`, `*@example.org`, `*`.
+    pub send_as: Vec<String>,
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// `name`, `name@domain` or `@domain`.
+    pub from: String,
+    /// Targets, at least 1: local names or addresses.
+    pub to: Vec<String>,
+}
+
+/// A route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which recipients.
+    pub pattern: Pattern,
+    /// Which way.
+    pub via: Via,
+    /// Use of TLS.
+    pub tls: TlsPolicy,
+    /// Login at the smarthost.
+    pub user: Option<String>,
+    /// Its password; from the secrets file.
+    pub password: Option<String>,
+}
+
+/// Which recipients a route is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// `*`
+    Any,
+    /// `example.org` (that domain alone).
+    Domain(String),
+    /// `me@example.org`
+    Address(Address),
+}
+
+/// Which way a route goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// The recipient domain's own mail servers.
+    Mx,
+    /// A smarthost: name or IP address, and port.
+    Smarthost(String, u16),
+}
+
+/// Use of TLS on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsPolicy {
+    /// `none`
+    None,
+    /// `may`: if offered.
+    May,
+    /// `require`: encrypted, whoever the server is.
+    Require,
+    /// `verify`: encrypted, and the certificate is right.
+    Verify,
+}
+
+/// When to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// First wait; doubles.
+    pub first: Duration,
+    /// Longest wait.
+    pub max: Duration,
+    /// When to give up, in time during which the line was up.
+    pub lifetime: Duration,
+    /// When to tell the sender of a delay.
+    pub warn_after: Duration,
+}
+
+/// Bounds that a person may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message, octets.
+    pub message: u64,
+    /// Most recipients of a transaction.
+    pub recipients: usize,
+    /// Most sessions at once.
+    pub sessions: usize,
+    /// Most sessions at once from one address.
+    pub sessions_per_address: usize,
+    /// Errors before a session is ended.
+    pub bad_commands: u32,
+    /// Failed logins before an address must wait.
+    pub login_failures: u32,
+    /// Most octets of spool.
+    pub spool: u64,
+}
+
+/// Certificate and key files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM file with the chain.
+    pub certificate: String,
+    /// PEM file with the key.
+    pub key: String,
+}

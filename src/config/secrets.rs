@@ -1,0 +1,362 @@
+//! Secrets apart from the document: they live in a file of their own, and nothing that is shown has
+//! them.
+
+use super::{Document, Problem, document::value, problem};
+use crate::limits;
+use serde_json::{Map, Value, json};
+use std::fmt;
+
+/// What stands for a secret where a document is shown. Given back, it means: as it was.
+pub const SET: &str = "(set)";
+
+/// How an argon2id hash begins.
+const HASH: &str = "$argon2id$";
+
+/// The routes' passwords, by route: what it is for, its server and its user. A route that changes
+/// in any of them needs its password again, so that no edit can send a secret to another server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secrets(Vec<(RouteKey, String)>);
+
+type RouteKey = [String; 3];
+
+/// Never shows one.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
+/// The text of the file `secrets.json`.
+impl fmt::Display for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let routes = self.0.iter().map(|([pattern, via, user], password)| {
+            json!({"for": pattern, "via": via, "user": user, "password": password})
+        });
+        let text = json!({"routes": routes.collect::<Vec<_>>()});
+        writeln!(f, "{}", serde_json::to_string_pretty(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl Secrets {
+    /// Read the text of `secrets.json`; an empty text has none.
+    ///
+    /// # Errors
+    /// It is not what [`Secrets`] prints; without showing any of it.
+    pub fn parse(text: &str) -> Result<Secrets, Problem> {
+        if text.trim().is_empty() {
+            return Ok(Secrets::default());
+        }
+        let bad = || Problem::new("secrets.json", "something else", "what this relay wrote there");
+        let file = Some(text).filter(|t| t.len() <= limits::CONFIG_BYTES).ok_or_else(bad)?;
+        let file = value(file).map_err(|_| bad())?;
+        let routes = file.get("routes").and_then(Value::as_array).ok_or_else(bad)?;
+        let read = |route: &Value| {
+            let password = route.get("password")?.as_str()?.to_string();
+            Some((route_key(route.as_object()?)?, password))
+        };
+        routes.iter().map(read).collect::<Option<_>>().map(Secrets).ok_or_else(bad)
+    }
+
+    /// No secrets at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Take over `newer` ones, and forget those whose route `document` no longer has.
+    pub fn update(&mut self, newer: Secrets, document: &Document) {
+        for (key, password) in newer.0 {
+            self.0.retain(|(k, _)| *k != key);
+            self.0.push((key, password));
+        }
+        let keys: Vec<RouteKey> = document.routes().filter_map(route_key).collect();
+        self.0.retain(|(key, _)| keys.contains(key));
+    }
+
+    fn of(&self, key: &RouteKey) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, password)| password.as_str())
+    }
+}
+
+/// Which route a secret belongs to; `None` where no password makes sense: without a user.
+fn route_key(route: &Map<String, Value>) -> Option<RouteKey> {
+    let text = |key: &str| route.get(key).and_then(Value::as_str);
+    let via = text("via")?.to_ascii_lowercase();
+    Some([text("for")?.to_ascii_lowercase(), via, text("user")?.to_string()])
+}
+
+impl Document {
+    fn routes(&self) -> impl Iterator<Item = &Map<String, Value>> {
+        self.objects("routes").filter_map(Value::as_object)
+    }
+
+    fn objects(&self, key: &str) -> impl Iterator<Item = &Value> {
+        self.0.get(key).and_then(Value::as_array).into_iter().flatten()
+    }
+
+    fn objects_mut(&mut self, key: &str) -> impl Iterator<Item = &mut Map<String, Value>> {
+        let list = self.0.get_mut(key).and_then(Value::as_array_mut);
+        list.into_iter().flatten().filter_map(Value::as_object_mut)
+    }
+
+    /// The document without the routes' passwords, and these. What has no `for`, `via` and `user`
+    /// keeps its password (its problems are told by [`Document::config`]), and so do placeholders.
+    pub fn split(mut self) -> (Document, Secrets) {
+        let mut secrets = Secrets::default();
+        for route in self.objects_mut("routes") {
+            let Some(key) = route_key(route) else { continue };
+            match route.get("password") {
+                Some(Value::String(password)) if password != SET && secrets.of(&key).is_none() => {
+                    secrets.0.push((key, password.clone()));
+                    route.shift_remove("password");
+                }
+                _ => {}
+            }
+        }
+        (self, secrets)
+    }
+
+    /// The document with the routes' passwords put back where it has none itself.
+    #[must_use]
+    pub fn join(mut self, secrets: &Secrets) -> Document {
+        for route in self.objects_mut("routes") {
+            if route.get("password").is_none_or(Value::is_null)
+                && let Some(password) = route_key(route).and_then(|key| secrets.of(&key))
+            {
+                route.insert("password".to_string(), json!(password));
+            }
+        }
+        self
+    }
+
+    /// Passwords of users and of the page that are still in clear, by path, for their hashes to be
+    /// [`Document::set`] there. What is no text, too long or empty is left to [`Document::config`]
+    /// to refuse.
+    pub fn clear_passwords(&self) -> Vec<(String, String)> {
+        let users = self.objects("users").enumerate();
+        let users = users.map(|(n, user)| (format!("users[{n}].password"), user.get("password")));
+        let admin = ("admin.password".to_string(), self.get("admin.password"));
+        users
+            .chain([admin])
+            .filter_map(|(path, password)| Some((path, password?.as_str()?)))
+            .filter(|(_, password)| is_clear(password) && is_password(password))
+            .map(|(path, password)| (path, password.to_string()))
+            .collect()
+    }
+
+    /// The document as it may be shown: [`SET`] in place of every secret, hashes too.
+    #[must_use]
+    pub fn redacted(&self) -> Document {
+        let mut shown = self.clone();
+        for key in ["users", "routes"] {
+            for object in shown.objects_mut(key) {
+                hide(object);
+            }
+        }
+        if let Some(Value::Object(admin)) = shown.0.get_mut("admin") {
+            hide(admin);
+        }
+        shown
+    }
+
+    /// Put the secrets of `old` where this document, which came from a page that was shown the
+    /// redacted one, has [`SET`]: by name for users, by `for`, `via` and `user` for routes.
+    ///
+    /// # Errors
+    /// Placeholders for secrets that `old` does not have; they stay.
+    pub fn restore(&mut self, old: &Document) -> Result<(), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut put = |object: &mut Map<String, Value>, was: Option<&Value>, path: String| {
+            if object.get("password").and_then(Value::as_str) != Some(SET) {
+                return;
+            }
+            match was.and_then(|w| w.get("password")).filter(|w| w.as_str() != Some(SET)) {
+                Some(was) => drop(object.insert("password".to_string(), was.clone())),
+                None => problems.push(Problem::new(
+                    path,
+                    format!("{SET}, but there is none to keep"),
+                    "the password itself (after a change of name or server it must be given again)",
+                )),
+            }
+        };
+        for (n, user) in self.objects_mut("users").enumerate() {
+            let name = |user: &Map<String, Value>| {
+                user.get("name").and_then(Value::as_str).map(str::to_ascii_lowercase)
+            };
+            let same = |was: &&Value| {
+                name(user).is_some() && was.as_object().map(name) == Some(name(user))
+            };
+            let was = old.objects("users").find(same);
+            put(user, was, format!("users[{n}].password"));
+        }
+        for (n, route) in self.objects_mut("routes").enumerate() {
+            let key = route_key(route);
+            let same = |was: &&Value| key.is_some() && was.as_object().and_then(route_key) == key;
+            let was = old.objects("routes").find(same);
+            put(route, was, format!("routes[{n}].password"));
+        }
+        if let Some(Value::Object(admin)) = self.0.get_mut("admin") {
+            put(admin, old.get("admin"), "admin.password".to_string());
+        }
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+}
+
+fn hide(object: &mut Map<String, Value>) {
+    if let Some(password) = object.get_mut("password").filter(|p| !p.is_null()) {
+        *password = json!(SET);
+    }
+}
+
+fn is_clear(password: &str) -> bool {
+    !password.starts_with(HASH) && password != SET
+}
+
+/// May this be a password?
+pub fn is_password(text: &str) -> bool {
+    (1..=limits::PASSWORD_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// How the password of a user or of the page stands in the document: its hash, or nothing that may
+/// be used.
+///
+/// # Errors
+/// What was found instead, without showing it.
+pub(super) fn hash(value: &Value) -> Result<Password<'_>, String> {
+    let text = value.as_str().ok_or_else(|| problem::kind_shown(value))?;
+    if text == SET {
+        return Err(format!("the placeholder {SET}"));
+    }
+    if is_clear(text) {
+        let fine = is_password(text);
+        return if fine { Ok(Password::Clear) } else { Err(problem::kind_shown(value)) };
+    }
+    // $argon2id$v=19$m=7168,t=5,p=1$salt$hash: the PHC string format.
+    let fields = text.split('$').count();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"$=,+/-".contains(&b);
+    let whole = (5..=6).contains(&fields) && text.len() <= limits::PASSWORD_BYTES;
+    if !whole || !text.bytes().all(plain) {
+        return Err("an argon2id hash that is damaged".to_string());
+    }
+    let cost = |name: &str| {
+        let costs = text.split(['$', ',']).find_map(|field| field.strip_prefix(name));
+        costs.and_then(|cost| cost.parse::<u32>().ok()).unwrap_or(u32::MAX)
+    };
+    if cost("m=") > limits::PASSWORD_KIB_MAX
+        || cost("t=") > limits::PASSWORD_PASSES_MAX
+        || cost("p=") > limits::PASSWORD_LANES_MAX
+    {
+        return Err("an argon2id hash that takes too much memory or time".to_string());
+    }
+    Ok(Password::Hash(text))
+}
+
+/// See [`hash`].
+pub(super) enum Password<'a> {
+    /// In clear: to be hashed first.
+    Clear,
+    /// An argon2id hash.
+    Hash(&'a str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(value: &Value) -> Document {
+        Document::parse(&value.to_string()).expect("a document")
+    }
+
+    fn example() -> Document {
+        document(&json!({
+            "users": [{"name": "alice", "password": "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"},
+                      {"name": "bob", "password": "hunter2"}, {"name": "box"}],
+            "routes": [{"for": "*", "via": "smtp.example.com", "user": "me", "password": "s3cret"},
+                       {"for": "example.org", "via": "mx"}],
+            "admin": {"password": "topsecret"},
+        }))
+    }
+
+    #[test]
+    fn the_routes_passwords_move_to_their_file_and_back() {
+        let (without, found) = example().split();
+        assert!(!without.to_string().contains("s3cret"));
+        assert_eq!(without.get("routes[0].password"), None);
+        let again = Secrets::parse(&found.to_string()).expect("as printed");
+        assert_eq!(again, found);
+        assert_eq!(without.join(&again), example());
+    }
+
+    #[test]
+    fn a_new_password_replaces_the_old_and_that_of_a_gone_route_is_forgotten() {
+        let (mut document, mut secrets) = example().split();
+        document.set_text("routes[0].password", "newer").expect("a path");
+        let (document, newer) = document.split();
+        secrets.update(newer, &document);
+        assert_eq!(
+            document.clone().join(&secrets).get("routes[0].password"),
+            Some(&json!("newer"))
+        );
+        let mut gone = document;
+        gone.set_text("routes[0].via", "other.example.com").expect("a path");
+        assert_eq!(
+            gone.clone().join(&secrets).get("routes[0].password"),
+            None,
+            "no leak to another"
+        );
+        secrets.update(Secrets::default(), &gone);
+        assert!(secrets.is_empty());
+    }
+
+    #[test]
+    fn only_passwords_in_clear_are_told_for_hashing() {
+        let clear = example().clear_passwords();
+        let clear: Vec<_> = clear.iter().map(|(k, p)| (k.as_str(), p.as_str())).collect();
+        assert_eq!(clear, [("users[1].password", "hunter2"), ("admin.password", "topsecret")]);
+    }
+
+    #[test]
+    fn what_is_shown_has_no_secret_and_gives_them_back() {
+        let old = example();
+        let shown = old.redacted();
+        let text = format!("{shown}{shown:?}{old:?}{:?}", old.clone().split().1);
+        for secret in ["argon2id", "hunter2", "s3cret", "topsecret"] {
+            assert!(!text.contains(secret), "{secret} is shown");
+        }
+        assert_eq!(shown.get("users[2].password"), None);
+        let mut given_back = shown;
+        given_back.restore(&old).expect("all are there");
+        assert_eq!(given_back, old);
+    }
+
+    #[test]
+    fn a_secret_follows_its_owner_and_nobody_else() {
+        let old = example();
+        let mut new = old.redacted();
+        new.remove("users[0]");
+        new.set_text("routes[0].via", "smtp.example.net").expect("a path");
+        new.set("users[2]", json!({"name": "carol", "password": SET})).expect("a path");
+        let problems = new.restore(&old).expect_err("two are unknown");
+        let keys: Vec<_> = problems.iter().map(|p| p.key.as_str()).collect();
+        assert_eq!(keys, ["users[2].password", "routes[0].password"]);
+        assert_eq!(new.get("users[0].password"), Some(&json!("hunter2")), "bob keeps his");
+    }
+
+    #[test]
+    fn a_damaged_secrets_file_is_refused_without_showing_it() {
+        for text in
+            ["{", "[]", "{}", r#"{"routes":[{"password":"hunter2"}]}"#, r#"{"routes":"hunter2"}"#]
+        {
+            let problem = Secrets::parse(text).expect_err("damaged");
+            assert!(!problem.to_string().contains("hunter2"));
+        }
+        assert!(Secrets::parse("").expect("nothing is fine").is_empty());
+    }
+
+    #[test]
+    fn passwords_are_bounded() {
+        assert!(is_password(&"é".repeat(128)) && !is_password(&"é".repeat(129)));
+        assert!(
+            is_password("x") && !is_password("") && !is_password("a\0b") && !is_password("a\nb")
+        );
+    }
+}

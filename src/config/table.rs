@@ -1,0 +1,548 @@
+//! The one table of settings: what the parser knows, what the page's form shows and what the
+//! reference says come from it.
+
+use crate::limits;
+use std::fmt::Write as _;
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its place in the document: `retry.first`, `routes[].via`.
+    pub key: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What holds where it is missing. For sizes, durations, numbers, flags and the listening
+    /// addresses this text is the value itself (and is read as such); elsewhere it is words. Empty:
+    /// the key must be there.
+    pub default: &'static str,
+    /// What it is for, in plain words.
+    pub help: &'static str,
+    /// A value as it stands in the document.
+    pub example: &'static str,
+}
+
+/// What a setting holds. The bounds belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A text; what is allowed, in words.
+    Text(&'static str),
+    /// A text that is never shown again.
+    Secret,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Number {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// Octets: a number, or `256K`, `25M`, `1G` (steps of 1024).
+    Size {
+        /// Smallest, octets.
+        min: u64,
+        /// Largest, octets.
+        max: u64,
+    },
+    /// A duration: `90s`, `1m`, `4h`, `5d`.
+    Duration {
+        /// Shortest, seconds.
+        min: u64,
+        /// Longest, seconds.
+        max: u64,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of texts.
+    List {
+        /// What one of them may be, in words.
+        of: &'static str,
+        /// Most of them.
+        most: usize,
+    },
+    /// A list of objects, whose keys follow in the table as `key[].name`.
+    Objects {
+        /// What one of them is called.
+        of: &'static str,
+        /// Most of them.
+        most: usize,
+    },
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+const HOUR: u64 = 3600;
+const DAY: u64 = 24 * HOUR;
+
+const SOCKET: &str = "an IP address and a port such as 0.0.0.0:25 or [::]:25";
+const NETWORK: &str = "a private network such as 192.168.1.0/24 or fd00::/8, a single address, or \
+     a public network of /16 or smaller (IPv6: /32 or smaller)";
+
+/// All settings, in the order of the page and the reference.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "hostname",
+        kind: Kind::Text("a host name such as relay.home.arpa"),
+        default: "the name of this machine",
+        help: "The name this relay calls itself by towards other mail servers. Mail to it is \
+               local.",
+        example: r#""relay.home.arpa""#,
+    },
+    Setting {
+        key: "listen.smtp",
+        kind: Kind::List { of: SOCKET, most: limits::LISTEN },
+        default: "127.0.0.1:2525",
+        help: "Where mail from other servers and from trusted devices comes in. The usual port is \
+               25.",
+        example: r#"["0.0.0.0:25", "[::]:25"]"#,
+    },
+    Setting {
+        key: "listen.submission",
+        kind: Kind::List { of: SOCKET, most: limits::LISTEN },
+        default: "127.0.0.1:2587",
+        help: "Where people and programs with a login hand mail in, encrypted after STARTTLS. The \
+               usual port is 587.",
+        example: r#"["0.0.0.0:587"]"#,
+    },
+    Setting {
+        key: "listen.submissions",
+        kind: Kind::List { of: SOCKET, most: limits::LISTEN },
+        default: "",
+        help: "The same, encrypted from the first octet. The usual port is 465.",
+        example: r#"["0.0.0.0:465"]"#,
+    },
+    Setting {
+        key: "listen.web",
+        kind: Kind::List { of: SOCKET, most: limits::LISTEN },
+        default: "127.0.0.1:8025",
+        help: "Where the page is.",
+        example: r#"["0.0.0.0:80"]"#,
+    },
+    Setting {
+        key: "trusted",
+        kind: Kind::List { of: NETWORK, most: limits::TRUSTED },
+        default: "this machine and the private networks it is attached to, less its default \
+               gateways",
+        help: "Networks whose devices may send mail anywhere without a login. Never more than you \
+               would give a key to.",
+        example: r#"["127.0.0.0/8", "::1/128", "192.168.1.0/24"]"#,
+    },
+    Setting {
+        key: "domains",
+        kind: Kind::List { of: "a domain such as home.arpa", most: limits::DOMAINS },
+        default: "none but the host name",
+        help: "Domains whose mail stays here, for the users and aliases below.",
+        example: r#"["home.arpa"]"#,
+    },
+    Setting {
+        key: "users",
+        kind: Kind::Objects { of: "a user", most: limits::USERS },
+        default: "none",
+        help: "People and devices that have a mailbox here, a login, or both.",
+        example: r#"[{ "name": "alice", "password": "a long one" }]"#,
+    },
+    Setting {
+        key: "users[].name",
+        kind: Kind::Text(
+            "1 to 64 of the letters a to z, digits, dot, dash and underscore, beginning with a \
+                   letter or digit",
+        ),
+        default: "",
+        help: "The name to log in with, and the part of the address before the @.",
+        example: r#""alice""#,
+    },
+    Setting {
+        key: "users[].password",
+        kind: Kind::Secret,
+        default: "none: mail is taken, nobody logs in",
+        help: "The password. Written in clear here, it is replaced by its argon2id hash at once.",
+        example: r#""a long one""#,
+    },
+    Setting {
+        key: "users[].quota",
+        kind: Kind::Size { min: 64 * KIB, max: 1024 * GIB },
+        default: "no bound",
+        help: "The most mail that is kept for this user.",
+        example: r#""256M""#,
+    },
+    Setting {
+        key: "users[].send_as",
+        kind: Kind::List {
+            of: "an address such as me@example.org, a whole domain as *@example.org, or * for any \
+                   address",
+            most: limits::SEND_AS,
+        },
+        default: "none but their own",
+        help: "Addresses that this user may send as, beside their own here.",
+        example: r#"["me@example.org"]"#,
+    },
+    Setting {
+        key: "aliases",
+        kind: Kind::Objects { of: "an alias", most: limits::ALIASES },
+        default: "none",
+        help: "Further local addresses, and where their mail goes.",
+        example: r#"[{ "from": "root", "to": ["alice", "me@example.com"] }]"#,
+    },
+    Setting {
+        key: "aliases[].from",
+        kind: Kind::Text(
+            "a name, an address in a local domain, or a whole local domain as @home.arpa",
+        ),
+        default: "",
+        help: "Whose mail this is: a name (in every local domain), one address, or a whole domain.",
+        example: r#""root""#,
+    },
+    Setting {
+        key: "aliases[].to",
+        kind: Kind::List { of: "a local name or an address", most: limits::ALIAS_TARGETS },
+        default: "",
+        help: "Where it goes: users, other aliases or addresses anywhere.",
+        example: r#"["alice", "me@example.com"]"#,
+    },
+    Setting {
+        key: "catch_all",
+        kind: Kind::Text("a user, an alias or an address"),
+        default: "none: mail to unknown names is refused",
+        help: "Who gets the mail for local names that nobody has.",
+        example: r#""alice""#,
+    },
+    Setting {
+        key: "routes",
+        kind: Kind::Objects { of: "a route", most: limits::ROUTES },
+        default: "none: straight to the mail servers of each recipient's domain",
+        help: "How mail leaves. The most specific match wins (address, then domain, then *), then \
+               the first.",
+        example: r#"[{ "for": "*", "via": "smtp.example.com" }]"#,
+    },
+    Setting {
+        key: "routes[].for",
+        kind: Kind::Text("* for all recipients, a domain such as example.org, or an address"),
+        default: "",
+        help: "Which recipients go this way.",
+        example: r#""*""#,
+    },
+    Setting {
+        key: "routes[].via",
+        kind: Kind::Text(
+            "mx, or a server with its port such as smtp.example.com:587, 192.0.2.1:25 or \
+                   [2001:db8::1]:25",
+        ),
+        default: "",
+        help: "The server that passes the mail on (port 587 where none is given), or mx: the \
+               domain's own servers.",
+        example: r#""smtp.example.com:587""#,
+    },
+    Setting {
+        key: "routes[].tls",
+        kind: Kind::Choice(&["none", "may", "require", "verify"]),
+        default: "verify for a server by name, may for one by IP address and for mx",
+        help: "Encryption: never, if offered, always, or always and only with a certificate that \
+               is right.",
+        example: r#""verify""#,
+    },
+    Setting {
+        key: "routes[].user",
+        kind: Kind::Text("the user name, without control characters"),
+        default: "none: no login",
+        help: "The user name to log in with at that server.",
+        example: r#""me@example.com""#,
+    },
+    Setting {
+        key: "routes[].password",
+        kind: Kind::Secret,
+        default: "none",
+        help: "Its password. It moves to secrets.json, which nothing shows again.",
+        example: r#""secret""#,
+    },
+    Setting {
+        key: "dns",
+        kind: Kind::List {
+            of: "the IP address of a name server, with a port or (53) without",
+            most: limits::NAME_SERVERS,
+        },
+        default: "what /etc/resolv.conf says",
+        help: "Name servers to ask.",
+        example: r#"["127.0.0.1:53"]"#,
+    },
+    Setting {
+        key: "delivery.port",
+        kind: Kind::Number { min: 1, max: 65_535 },
+        default: "25",
+        help: "The port of other domains' mail servers. Anything but 25 is for tests.",
+        example: "25",
+    },
+    Setting {
+        key: "delivery.ipv6",
+        kind: Kind::Flag,
+        default: "true",
+        help: "Use IPv6 to reach other servers.",
+        example: "false",
+    },
+    Setting {
+        key: "retry.first",
+        kind: Kind::Duration { min: 1, max: DAY },
+        default: "1m",
+        help: "How long to wait before the second attempt; the wait doubles each time.",
+        example: r#""1m""#,
+    },
+    Setting {
+        key: "retry.max",
+        kind: Kind::Duration { min: 1, max: 2 * DAY },
+        default: "4h",
+        help: "The longest wait between two attempts.",
+        example: r#""4h""#,
+    },
+    Setting {
+        key: "retry.lifetime",
+        kind: Kind::Duration { min: 60, max: 60 * DAY },
+        default: "5d",
+        help: "When to give up and tell the sender. Time without a line to the outside does not \
+               count.",
+        example: r#""5d""#,
+    },
+    Setting {
+        key: "retry.warn_after",
+        kind: Kind::Duration { min: 1, max: 60 * DAY },
+        default: "4h",
+        help: "When to tell the sender, once, that a message is late.",
+        example: r#""4h""#,
+    },
+    Setting {
+        key: "limits.message",
+        kind: Kind::Size { min: 64 * KIB, max: GIB },
+        default: "25M",
+        help: "The largest message that is taken.",
+        example: r#""25M""#,
+    },
+    Setting {
+        key: "limits.recipients",
+        kind: Kind::Number { min: 1, max: 1000 },
+        default: "100",
+        help: "The most recipients of one message. RFC 5321 wants 100 to be taken.",
+        example: "100",
+    },
+    Setting {
+        key: "limits.sessions",
+        kind: Kind::Number { min: 1, max: 10_000 },
+        default: "64",
+        help: "The most connections from clients at once.",
+        example: "64",
+    },
+    Setting {
+        key: "limits.sessions_per_address",
+        kind: Kind::Number { min: 1, max: 10_000 },
+        default: "16",
+        help: "The most of them from one address.",
+        example: "16",
+    },
+    Setting {
+        key: "limits.bad_commands",
+        kind: Kind::Number { min: 1, max: 1000 },
+        default: "10",
+        help: "The errors after which a connection is closed.",
+        example: "10",
+    },
+    Setting {
+        key: "limits.login_failures",
+        kind: Kind::Number { min: 1, max: 1000 },
+        default: "5",
+        help: "The failed logins (in ten minutes) after which an address must wait.",
+        example: "5",
+    },
+    Setting {
+        key: "limits.spool",
+        kind: Kind::Size { min: 4 * MIB, max: 1024 * GIB },
+        default: "256M",
+        help: "The most room for mail that waits; beyond it, senders are told to come back later.",
+        example: r#""256M""#,
+    },
+    Setting {
+        key: "maildir",
+        kind: Kind::Text("a path with {user} as one of its directories"),
+        default: "mail/{user}",
+        help: "Where local mail goes, {user} being the name. Relative paths start at the data \
+               directory.",
+        example: r#""/var/mail/{user}""#,
+    },
+    Setting {
+        key: "tls.certificate",
+        kind: Kind::Text("the path of a PEM file"),
+        default: "one is made, signed by itself",
+        help: "The certificate and the chain below it. It is read again when the file changes.",
+        example: r#""/etc/ssl/relay.pem""#,
+    },
+    Setting {
+        key: "tls.key",
+        kind: Kind::Text("the path of a PEM file"),
+        default: "one is made",
+        help: "The certificate's private key.",
+        example: r#""/etc/ssl/relay.key""#,
+    },
+    Setting {
+        key: "admin.password",
+        kind: Kind::Secret,
+        default: "none: the page asks for the code that is printed at the start",
+        help: "The page's password. Written in clear here, it is replaced by its argon2id hash at \
+               once.",
+        example: r#""a long one""#,
+    },
+];
+
+impl Setting {
+    /// The setting with this key (`routes[].via`).
+    pub fn find(key: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|s| s.key == key)
+    }
+
+    /// The key must be there.
+    pub fn is_required(&self) -> bool {
+        self.default.is_empty() && !matches!(self.kind, Kind::List { .. })
+            || self.key == "aliases[].to"
+    }
+
+    /// What is allowed, in words.
+    pub fn allowed(&self) -> String {
+        match self.kind {
+            Kind::Text(words) => words.to_string(),
+            Kind::Secret => {
+                format!(
+                    "a text of 1 to {} octets, without control characters",
+                    limits::PASSWORD_BYTES
+                )
+            }
+            Kind::Flag => "true or false".to_string(),
+            Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Kind::Size { min, max } => {
+                format!("a size such as 256K, 25M or 1G, from {} to {}", size(min), size(max))
+            }
+            Kind::Duration { min, max } => {
+                let (min, max) = (duration(min), duration(max));
+                format!("a time such as 90s, 1m, 4h or 5d, from {min} to {max}")
+            }
+            Kind::Choice(words) => words.join(", "),
+            Kind::List { of, most } => format!("a list of at most {most}, each {of}"),
+            Kind::Objects { of, most } => {
+                let keys = keys_below(&format!("{}[]", self.key)).collect::<Vec<_>>();
+                format!("a list of at most {most}, each {of}: an object with {}", keys.join(", "))
+            }
+        }
+    }
+
+    /// The kind in a word or two, for forms: `text`, `secret`, `yes or no`, `number`, `size`,
+    /// `time`, `choice`,
+    /// `list`, `objects`.
+    pub fn kind_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Text(_) => "text",
+            Kind::Secret => "secret",
+            Kind::Flag => "yes or no",
+            Kind::Number { .. } => "number",
+            Kind::Size { .. } => "size",
+            Kind::Duration { .. } => "time",
+            Kind::Choice(_) => "choice",
+            Kind::List { .. } => "list",
+            Kind::Objects { .. } => "objects",
+        }
+    }
+}
+
+/// The names directly below a place of the document (`""`, `listen`, `users[]`), each once, in
+/// order.
+pub(super) fn keys_below(place: &str) -> impl Iterator<Item = &'static str> {
+    let start = if place.is_empty() { 0 } else { place.len() + 1 };
+    let mut last = "";
+    SETTINGS.iter().filter_map(move |setting| {
+        let inside = place.is_empty()
+            || setting.key.strip_prefix(place).is_some_and(|rest| rest.starts_with('.'));
+        let name = setting.key.get(start..).filter(|_| inside)?;
+        let name = &name[..name.find(['.', '[']).unwrap_or(name.len())];
+        let new = name != last;
+        last = name;
+        new.then_some(name)
+    })
+}
+
+/// The table as Markdown, for the README.
+pub fn reference() -> String {
+    let mut text =
+        String::from("| Key | Meaning | Allowed | Default | Example |\n|---|---|---|---|---|\n");
+    for setting in SETTINGS {
+        let default = match (setting.default, setting.kind) {
+            ("", _) if setting.is_required() => "must be given".to_string(),
+            ("", _) => "none".to_string(),
+            (
+                value,
+                Kind::Number { .. } | Kind::Size { .. } | Kind::Duration { .. } | Kind::Flag,
+            ) if !value.contains(' ') => {
+                format!("`{value}`")
+            }
+            (words, _) => words.to_string(),
+        };
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} | `{}` |",
+            setting.key,
+            setting.help,
+            in_cell(&setting.allowed()),
+            in_cell(&default),
+            setting.example
+        )
+        .expect("a String takes what is written to it");
+    }
+    text
+}
+
+/// Stars and angle brackets are markup in Markdown.
+fn in_cell(text: &str) -> String {
+    text.replace('*', "\\*").replace('|', "\\|")
+}
+
+/// Octets in the largest unit that keeps them whole.
+pub(super) fn size(octets: u64) -> String {
+    let units = [(GIB, "G"), (MIB, "M"), (KIB, "K")];
+    match units.iter().find(|(unit, _)| octets >= *unit && octets.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", octets / unit),
+        None => octets.to_string(),
+    }
+}
+
+/// Seconds in the largest unit that keeps them whole.
+fn duration(seconds: u64) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (60, "m")];
+    match units.iter().find(|(unit, _)| seconds >= *unit && seconds.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_of_a_place_are_told_once_and_in_order() {
+        let keys = |place| keys_below(place).collect::<Vec<_>>();
+        assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
+        assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
+        assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
+        assert_eq!(keys("").len(), 15);
+        assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
+    }
+
+    #[test]
+    fn every_setting_is_documented_once() {
+        for (n, setting) in SETTINGS.iter().enumerate() {
+            assert!(setting.help.ends_with('.'), "{}", setting.key);
+            assert!(setting.help.len() < 120, "{}", setting.key);
+            assert!(SETTINGS[..n].iter().all(|s| s.key != setting.key), "{} twice", setting.key);
+            assert!(reference().contains(&format!("| `{}` |", setting.key)));
+        }
+    }
+
+    #[test]
+    fn sizes_and_times_print_as_people_write_them() {
+        assert_eq!([size(1), size(1536), size(25 * MIB)], ["1", "1536", "25M"]);
+        assert_eq!([duration(1), duration(90), duration(2 * DAY)], ["1s", "90s", "2d"]);
+    }
+}

@@ -3,4 +3,5 @@
 pub mod config;
 pub mod limits;
 pub mod proto;
+pub mod sys;
 pub mod time;

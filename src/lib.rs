@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 
 pub mod config;
+pub mod drive;
 pub mod limits;
 pub mod proto;
 pub mod sys;

@@ -4,5 +4,6 @@ pub mod config;
 pub mod drive;
 pub mod limits;
 pub mod proto;
+pub mod relay;
 pub mod sys;
 pub mod time;

@@ -1,0 +1,4 @@
+//! Middle floor: what is done with a message.
+
+pub mod envelope;
+pub mod spool;

@@ -1,0 +1,249 @@
+//! Who may send what to whom. Pure: the configuration and where this machine is attached go in,
+//! verdicts come out.
+//!
+//! Mail for our own domains is everybody's; anything else only for who logged in or sits in a
+//! trusted network. The one question "is this domain ours" is [`route::is_local_domain`]'s, so that
+//! nothing is taken as local that would later be sent on: that would be an open relay.
+
+mod aliases;
+mod trust;
+
+use crate::{
+    config::{Config, Network},
+    proto::{
+        mail::address::Address,
+        status::{Class, Reply, Status},
+    },
+    relay::route,
+};
+use aliases::{Aliases, Knot};
+use std::{net::IpAddr, rc::Rc};
+use trust::Trust;
+
+/// Who is at the other end of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// Address; `None`: a Unix socket of ours.
+    pub peer: Option<IpAddr>,
+    /// The user who logged in.
+    pub user: Option<String>,
+    /// As [`Policy::is_trusted`] said.
+    pub trusted: bool,
+}
+
+impl Who {
+    fn may_relay(&self) -> bool {
+        self.trusted || self.user.is_some()
+    }
+}
+
+/// One forward path of an accepted recipient, after aliases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A whole address: one of a user here, or one elsewhere.
+    pub to: Address,
+}
+
+/// A "no".
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What the peer may know.
+    pub reply: Reply,
+    /// What the log and the page say, and what to change if this is not wanted.
+    pub reason: String,
+}
+
+impl Refusal {
+    fn new(reply: Reply, reason: String) -> Refusal {
+        Refusal { reply, reason }
+    }
+}
+
+const fn permanent(subject: u8, detail: u16) -> Status {
+    Status::new(Class::Permanent, subject, detail)
+}
+
+const RELAYING: Reply =
+    Reply::new(550, permanent(7, 1), "Relaying denied: log in, or ask to be trusted here");
+const NOBODY: Reply = Reply::new(550, permanent(1, 1), "Nobody here has this address");
+const NO_DOMAIN_TO: Reply = Reply::new(553, permanent(1, 3), "This address needs a domain");
+const NO_DOMAIN_FROM: Reply = Reply::new(553, permanent(1, 7), "The sender needs a domain");
+const NOT_YOURS: Reply = Reply::new(553, permanent(7, 1), "This sender address is not yours");
+const FROM_NOT_YOURS: Reply = Reply::new(550, permanent(7, 1), "No From address of this is yours");
+/// Transient: a person will untie it, and the sender's queue can wait for that. RFC 3463 §3.4.
+const KNOTTED: Reply = Reply::new(
+    451,
+    Status::new(Class::Transient, 3, 5),
+    "The aliases of this address lead nowhere; try again later",
+);
+
+/// The rules, made anew whenever the configuration or the machine's attachment changes.
+pub struct Policy {
+    config: Rc<Config>,
+    trust: Trust,
+    aliases: Aliases,
+}
+
+impl Policy {
+    /// `attached` and `gateways`: where this machine is attached; they matter only where `trusted`
+    /// is not set.
+    pub fn new(config: Rc<Config>, attached: Vec<Network>, gateways: Vec<IpAddr>) -> Policy {
+        let trust = Trust::new(config.trusted.as_deref(), attached, gateways);
+        let aliases = Aliases::new(&config);
+        Policy { config, trust, aliases }
+    }
+
+    /// The networks whose peers may send without login.
+    pub fn trusted(&self) -> &[Network] {
+        self.trust.networks()
+    }
+
+    /// The domain of addresses that are given without one: the first local domain, else our name.
+    pub fn own_domain(&self) -> &str {
+        self.config.domains.first().unwrap_or(&self.config.hostname)
+    }
+
+    /// May this peer send without login? `None`, a Unix socket of ours, may.
+    pub fn is_trusted(&self, peer: Option<IpAddr>) -> bool {
+        peer.is_none_or(|peer| self.trust.covers(peer))
+    }
+
+    /// The reverse path to use for MAIL, completed; `None` is the null one, which everybody may
+    /// use.
+    ///
+    /// A user sends as an address that is theirs (RFC 6409 §6.1), wherever they are: who logs in
+    /// wants to be known. Strangers may use our own domains: forwarders and mailing lists elsewhere
+    /// do, with good reason.
+    ///
+    /// # Errors
+    /// The address is not this user's, or has no domain.
+    pub fn mail(&self, who: &Who, from: Option<&Address>) -> Result<Option<Address>, Refusal> {
+        let Some(from) = from else { return Ok(None) };
+        if from.domain().is_empty() && !who.may_relay() {
+            let reason = format!("{} sends as {from}, without a domain", caller(who));
+            return Err(Refusal::new(NO_DOMAIN_FROM, reason));
+        }
+        let from = self.completed(from).map_err(|why| {
+            Refusal::new(NO_DOMAIN_FROM, format!("{from} cannot be completed: {why}"))
+        })?;
+        match &who.user {
+            Some(user) if !self.owns(user, &from) => {
+                let reason =
+                    format!("{from} is not {user}'s; add it to send_as of {user} if it is");
+                Err(Refusal::new(NOT_YOURS, reason))
+            }
+            _ => Ok(Some(from)),
+        }
+    }
+
+    /// Where mail for this RCPT goes: at least 1 address and at most
+    /// [`crate::limits::ALIAS_TARGETS`], each once.
+    ///
+    /// # Errors
+    /// Nobody has this address, its aliases lead nowhere, or it is elsewhere and `who` may not
+    /// relay.
+    pub fn rcpt(&self, who: &Who, to: &Address) -> Result<Vec<Target>, Refusal> {
+        if !who.may_relay() {
+            if !self.is_local_domain(to.domain()) {
+                let reason = format!("{} is not in `trusted` and did not log in", caller(who));
+                return Err(Refusal::new(RELAYING, reason));
+            }
+            // RFC 5321 §4.5.1: <postmaster> alone needs no domain.
+            if to.domain().is_empty() && !aliases::is_postmaster(to) {
+                let reason = format!("{} sends to {to}, without a domain", caller(who));
+                return Err(Refusal::new(NO_DOMAIN_TO, reason));
+            }
+        }
+        self.targets(to)
+    }
+
+    /// Where mail of our own (a bounce, a report) for this address goes. As [`Policy::rcpt`] for
+    /// somebody trusted.
+    ///
+    /// # Errors
+    /// Nobody has this address, or its aliases lead nowhere.
+    pub fn targets(&self, to: &Address) -> Result<Vec<Target>, Refusal> {
+        let refusal = |knot: Knot| {
+            let reason = format!("{to}: {knot}");
+            let reply = if knot == Knot::Nobody { NOBODY } else { KNOTTED };
+            Refusal::new(reply, reason)
+        };
+        let whole = self.completed(to).map_err(|why| {
+            Refusal::new(NO_DOMAIN_TO, format!("{to} cannot be completed: {why}"))
+        })?;
+        let ends = self.aliases.ends(&self.config, &whole).map_err(refusal)?;
+        Ok(ends.into_iter().map(|to| Target { to }).collect())
+    }
+
+    /// May `who` send a message with these addresses in its From field?
+    ///
+    /// Of a user, one of them must be theirs; a message without any claims nothing, so a From field
+    /// that cannot be read must be refused before. Others may: trusted devices write what they
+    /// like, and strangers' From is their own domain's to vouch for (RFC 7489).
+    ///
+    /// # Errors
+    /// None of them is this user's.
+    pub fn header_from(&self, who: &Who, from: &[Address]) -> Result<(), Refusal> {
+        let Some(user) = &who.user else { return Ok(()) };
+        let is_theirs =
+            |from: &Address| self.completed(from).is_ok_and(|from| self.owns(user, &from));
+        if from.is_empty() || from.iter().any(is_theirs) {
+            return Ok(());
+        }
+        let named: Vec<&str> = from.iter().map(Address::as_str).collect();
+        let named = named.join(", ");
+        let reason = format!("From: {named} is not {user}'s; add it to send_as of {user} if it is");
+        Err(Refusal::new(FROM_NOT_YOURS, reason))
+    }
+
+    /// The user whose mailbox this address names; aliases are not looked at.
+    pub fn local_user(&self, to: &Address) -> Option<&str> {
+        route::local_user(&self.config, to)
+    }
+
+    /// Is mail for this domain delivered here?
+    pub fn is_local_domain(&self, domain: &str) -> bool {
+        route::is_local_domain(&self.config, domain)
+    }
+
+    /// An address is a user's where mail to it comes to them, and where `send_as` says so. Who was
+    /// removed since the login owns nothing.
+    fn owns(&self, user: &str, address: &Address) -> bool {
+        let Some(user) = self.config.users.iter().find(|known| known.name == user) else {
+            return false;
+        };
+        let comes_to_them = |to: &Address| self.local_user(to) == Some(user.name.as_str());
+        user.send_as.iter().any(|pattern| fits(pattern, address))
+            || (self.is_local_domain(address.domain())
+                && self
+                    .aliases
+                    .ends(&self.config, address)
+                    .is_ok_and(|ends| ends.iter().any(comes_to_them)))
+    }
+
+    fn completed(&self, address: &Address) -> Result<Address, &'static str> {
+        aliases::completed(&self.config, address)
+    }
+}
+
+/// Does a `send_as` pattern (`me@example.org`, `*@example.org`, `*`) fit?
+fn fits(pattern: &str, address: &Address) -> bool {
+    if pattern == "*" {
+        return true;
+    }
+    let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
+    let is_local_part = local == "*" || route::folded(local) == route::folded(address.local());
+    is_local_part && route::is_same_domain(domain, address.domain())
+}
+
+/// Who it was, for a reason.
+fn caller(who: &Who) -> String {
+    match (&who.user, who.peer) {
+        (Some(user), _) => user.clone(),
+        (None, Some(peer)) => peer.to_canonical().to_string(),
+        (None, None) => "a program here".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

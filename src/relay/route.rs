@@ -1,0 +1,183 @@
+//! Which way a recipient goes: into a mailbox here, to a smarthost, or to the mail servers of its
+//! domain.
+//!
+//! Pure. The question "is this address ours, and whose is it" has its one answer here;
+//! [`super::admit`] asks it when mail comes in, [`route`] when it goes out, so the two cannot
+//! disagree.
+
+use crate::{
+    config::{Config, Pattern, Route, TlsPolicy, Via},
+    proto::{dns, mail::address::Address, smtp::client::Login},
+};
+use std::hash::{Hash, Hasher};
+
+/// Where a copy of a message is handed over. Recipients of equal destinations share a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Who takes it.
+    pub next: NextHop,
+    /// Use of TLS on the way.
+    pub tls: TlsPolicy,
+    /// Login there.
+    pub login: Option<Login>,
+}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.next.hash(state);
+        (self.tls as u8).hash(state);
+        self.login.as_ref().map(|login| &login.user).hash(state);
+    }
+}
+
+/// Who takes a message next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NextHop {
+    /// The mail servers of this domain (lower case). RFC 5321 §5.1.
+    Mx(String),
+    /// This host (a name, or an IP address without brackets) and port; MX records are not looked
+    /// at.
+    Smarthost(String, u16),
+}
+
+/// Which way a recipient goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hop {
+    /// Into the mailbox of this user.
+    Local(String),
+    /// Over the net.
+    Remote(Destination),
+    /// The domain is ours, but nobody there has this name (any more): 5.1.1.
+    Unknown,
+}
+
+/// The way of one recipient, after aliases.
+///
+/// Of the routes that match, the most specific wins (address, domain, `*`), and of these the first.
+/// Without a route it goes by MX, encrypted where the other side offers it. An address literal (RFC
+/// 5321 §4.1.3) has no MX: it goes to that address.
+pub fn route(config: &Config, to: &Address) -> Hop {
+    if is_local_domain(config, to.domain()) {
+        return local_user(config, to).map_or(Hop::Unknown, |user| Hop::Local(user.to_string()));
+    }
+    let direct = || match literal(to.domain()) {
+        Some(address) => NextHop::Smarthost(address.to_string(), config.delivery_port),
+        None => NextHop::Mx(bare(to.domain()).to_string()),
+    };
+    let Some(route) = choose(&config.routes, to) else {
+        return Hop::Remote(Destination { next: direct(), tls: TlsPolicy::May, login: None });
+    };
+    Hop::Remote(smarthost(route).unwrap_or(Destination {
+        next: direct(),
+        tls: route.tls,
+        login: None,
+    }))
+}
+
+/// Where a route leads that names a smarthost.
+fn smarthost(route: &Route) -> Option<Destination> {
+    let Via::Smarthost(host, port) = &route.via else { return None };
+    // A login is for the smarthost it was given for; with MX anybody might be at the other end.
+    let login = route.user.as_ref().zip(route.password.as_ref()).map(|(user, password)| Login {
+        user: user.clone(),
+        password: password.clone(),
+        in_clear: route.tls == TlsPolicy::None,
+    });
+    let next = NextHop::Smarthost(host.clone(), *port);
+    Some(Destination { next, tls: route.tls, login })
+}
+
+/// The smarthosts of all routes, with the place of each route in the configuration.
+pub fn smarthosts(config: &Config) -> Vec<(usize, Destination)> {
+    let routes = config.routes.iter().enumerate();
+    routes.filter_map(|(n, route)| Some((n, smarthost(route)?))).collect()
+}
+
+/// Is mail for this domain delivered here?
+///
+/// The configured domains, the host name, and `localhost`, which means this machine wherever it is
+/// said (RFC 6761 §6.3). An absolute name (`example.org.`) is the same as without its dot, and a
+/// name is the same in Unicode as in its A-labels (RFC 5890 §2.3.2.1). An address without a domain
+/// is local.
+pub fn is_local_domain(config: &Config, domain: &str) -> bool {
+    let domain = bare(domain);
+    domain.is_empty()
+        || domain == "localhost"
+        || is_same_domain(domain, &config.hostname)
+        || config.domains.iter().any(|ours| is_same_domain(domain, ours))
+}
+
+/// The user whose mailbox an address at a local domain names; aliases are not looked at.
+///
+/// `user` and `user+anything` are `user`'s, in any case and quoted or not. `None` for other
+/// domains.
+pub fn local_user<'a>(config: &'a Config, to: &Address) -> Option<&'a str> {
+    if !is_local_domain(config, to.domain()) {
+        return None;
+    }
+    let local = folded(to.local());
+    let named = |name: &str| config.users.iter().find(|user| user.name == name);
+    named(&local).or_else(|| without_tag(&local).and_then(named)).map(|user| user.name.as_str())
+}
+
+/// A local part as it is compared at our domains: lower case, unquoted (RFC 5321 §4.1.2: quoting
+/// that is not needed does not make another mailbox).
+///
+/// The result is a name to look up, never an address to parse again: `"a@b"` is the odd local name
+/// `a@b`, and nobody's address elsewhere.
+pub(super) fn folded(local: &str) -> String {
+    let quoted = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(quoted) = quoted else { return local.to_lowercase() };
+    let mut escaped = false;
+    let plain = quoted.chars().filter(|c| {
+        escaped = !escaped && *c == '\\';
+        !escaped
+    });
+    plain.collect::<String>().to_lowercase()
+}
+
+/// `user` of `user+tag`; `None` without a tag, or where nothing is before it. RFC 5233 §1.
+pub(super) fn without_tag(local: &str) -> Option<&str> {
+    local.split_once('+').map(|(base, _)| base).filter(|base| !base.is_empty())
+}
+
+/// Two names of one domain, in any case, with or without the root's dot, in U-labels or A-labels.
+pub(super) fn is_same_domain(a: &str, b: &str) -> bool {
+    let (a, b) = (bare(a), bare(b));
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    match (dns::ascii_name(a), dns::ascii_name(b)) {
+        (Some(a), Some(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn choose<'a>(routes: &'a [Route], to: &Address) -> Option<&'a Route> {
+    let rank = |route: &Route| match &route.pattern {
+        Pattern::Address(address) => is_same_address(address, to).then_some(0),
+        Pattern::Domain(domain) => is_same_domain(domain, to.domain()).then_some(1),
+        Pattern::Any => Some(2),
+    };
+    let matching = routes.iter().filter_map(|route| rank(route).map(|rank| (rank, route)));
+    matching.min_by_key(|(rank, _)| *rank).map(|(_, route)| route)
+}
+
+/// RFC 5321 §2.4 leaves the case of a local part to its own domain; a person who writes a route
+/// does not.
+fn is_same_address(a: &Address, b: &Address) -> bool {
+    a.local().to_lowercase() == b.local().to_lowercase() && is_same_domain(a.domain(), b.domain())
+}
+
+fn bare(domain: &str) -> &str {
+    domain.strip_suffix('.').unwrap_or(domain)
+}
+
+/// What an address literal holds, without brackets and tag. RFC 5321 §4.1.3.
+fn literal(domain: &str) -> Option<&str> {
+    let inside = domain.strip_prefix('[')?.strip_suffix(']')?;
+    Some(inside.strip_prefix("ipv6:").unwrap_or(inside))
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,188 @@
+//! The way of a recipient.
+
+use super::*;
+use crate::config::{Alias, Limits, Listen, Retry, User};
+use std::time::Duration;
+
+pub(in crate::relay) fn address(text: &str) -> Address {
+    Address::parse(text).unwrap_or_else(|why| panic!("{text}: {why}"))
+}
+
+pub(in crate::relay) fn user(name: &str, send_as: &[&str]) -> User {
+    let send_as = send_as.iter().map(ToString::to_string).collect();
+    User { name: name.into(), password: None, quota: None, send_as }
+}
+
+pub(in crate::relay) fn alias(from: &str, to: &[&str]) -> Alias {
+    Alias { from: from.into(), to: to.iter().map(ToString::to_string).collect() }
+}
+
+/// `home.arpa` and `relay.home.arpa` with the users alice and bob.
+pub(in crate::relay) fn config() -> Config {
+    Config {
+        hostname: "relay.home.arpa".into(),
+        listen: Listen { smtp: vec![], submission: vec![], submissions: vec![], web: vec![] },
+        trusted: None,
+        domains: vec!["home.arpa".into(), "exämple.org".into()],
+        users: vec![user("alice", &[]), user("bob", &[])],
+        aliases: vec![],
+        catch_all: None,
+        routes: vec![],
+        dns: vec![],
+        delivery_port: 25,
+        delivery_ipv6: true,
+        retry: Retry {
+            first: Duration::from_mins(1),
+            max: Duration::from_hours(4),
+            lifetime: Duration::from_hours(120),
+            warn_after: Duration::from_hours(4),
+        },
+        limits: Limits {
+            message: 25 << 20,
+            recipients: 100,
+            sessions: 64,
+            sessions_per_address: 16,
+            bad_commands: 10,
+            login_failures: 5,
+            spool: 256 << 20,
+        },
+        maildir: "mail/{user}".into(),
+        tls: None,
+        admin: None,
+    }
+}
+
+fn via(pattern: Pattern, host: &str) -> Route {
+    let via = Via::Smarthost(host.into(), 587);
+    Route { pattern, via, tls: TlsPolicy::Verify, user: None, password: None }
+}
+
+fn smarthost(hop: Hop) -> String {
+    match hop {
+        Hop::Remote(Destination { next: NextHop::Smarthost(host, _), .. }) => host,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn users_of_our_domains_are_local_in_any_spelling() {
+    let config = config();
+    let alice = Hop::Local("alice".into());
+    for ours in [
+        "alice@home.arpa",
+        "Alice@HOME.arpa.",
+        "\"alice\"@home.arpa",
+        "\"al\\ice\"@home.arpa",
+        "alice+list+x@relay.home.arpa",
+        "alice@localhost",
+        "alice@exämple.org",
+        "alice@xn--exmple-cua.org",
+        "alice",
+    ] {
+        assert_eq!(route(&config, &address(ours)), alice, "{ours}");
+    }
+}
+
+#[test]
+fn nobody_of_our_domains_is_unknown_and_never_routed() {
+    let mut config = config();
+    config.routes = vec![via(Pattern::Any, "smart.example")];
+    for nobody in [
+        "carol@home.arpa",
+        "+alice@home.arpa",
+        "alice%example.org@home.arpa",
+        "example.org!alice@home.arpa",
+        "\"alice@example.org\"@home.arpa",
+        "\"alice \"@home.arpa",
+        "carol",
+    ] {
+        assert_eq!(route(&config, &address(nobody)), Hop::Unknown, "{nobody}");
+    }
+}
+
+#[test]
+fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
+    for to in ["x@Example.org", "x@example.org."] {
+        let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
+        let next = NextHop::Mx("example.org".into());
+        assert_eq!(destination, Destination { next, tls: TlsPolicy::May, login: None });
+    }
+}
+
+#[test]
+fn the_most_specific_route_wins_then_the_first() {
+    let mut config = config();
+    config.routes = vec![
+        via(Pattern::Any, "any1.example"),
+        via(Pattern::Any, "any2.example"),
+        via(Pattern::Domain("example.org".into()), "domain1.example"),
+        via(Pattern::Domain("example.org".into()), "domain2.example"),
+        via(Pattern::Address(address("Me@example.org")), "address1.example"),
+        via(Pattern::Address(address("me@example.org")), "address2.example"),
+    ];
+    let hop = |to| smarthost(route(&config, &address(to)));
+    assert_eq!(hop("me@EXAMPLE.org"), "address1.example");
+    assert_eq!(hop("ME@example.org."), "address1.example");
+    assert_eq!(hop("you@example.org"), "domain1.example");
+    assert_eq!(hop("me@sub.example.org"), "any1.example", "a domain is that domain alone");
+    assert_eq!(hop("me@[192.0.2.1]"), "any1.example");
+}
+
+#[test]
+fn an_exception_from_the_smarthost_goes_by_mx() {
+    let mut config = config();
+    let mut exception = via(Pattern::Domain("example.org".into()), "");
+    exception.via = Via::Mx;
+    exception.tls = TlsPolicy::Require;
+    exception.user = Some("me".into());
+    exception.password = Some("secret".into());
+    config.routes = vec![via(Pattern::Any, "smart.example"), exception];
+    let next = NextHop::Mx("example.org".into());
+    let expected = Destination { next, tls: TlsPolicy::Require, login: None };
+    assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
+}
+
+#[test]
+fn a_login_goes_along_and_in_clear_only_where_the_route_has_no_tls() {
+    let mut config = config();
+    let mut smart = via(Pattern::Any, "smart.example");
+    smart.user = Some("me".into());
+    smart.password = Some("secret".into());
+    for (tls, in_clear) in [
+        (TlsPolicy::Verify, false),
+        (TlsPolicy::Require, false),
+        (TlsPolicy::May, false),
+        (TlsPolicy::None, true),
+    ] {
+        smart.tls = tls;
+        config.routes = vec![smart.clone()];
+        let Hop::Remote(destination) = route(&config, &address("x@example.org")) else { panic!() };
+        let login = Login { user: "me".into(), password: "secret".into(), in_clear };
+        assert_eq!((destination.tls, destination.login), (tls, Some(login)));
+    }
+}
+
+#[test]
+fn an_address_literal_is_its_own_exchanger() {
+    let mut config = config();
+    config.delivery_port = 2526;
+    for (to, host) in [("x@[192.0.2.1]", "192.0.2.1"), ("x@[IPv6:2001:db8::1]", "2001:db8::1")] {
+        let Hop::Remote(destination) = route(&config, &address(to)) else { panic!("{to}") };
+        assert_eq!(destination.next, NextHop::Smarthost(host.into(), 2526));
+        assert_eq!(destination.tls, TlsPolicy::May);
+    }
+}
+
+#[test]
+fn equal_destinations_share_their_hash() {
+    let hash = |destination: &Destination| {
+        let mut state = std::hash::DefaultHasher::new();
+        destination.hash(&mut state);
+        state.finish()
+    };
+    let next = NextHop::Smarthost("smart.example".into(), 587);
+    let login = Login { user: "me".into(), password: "secret".into(), in_clear: false };
+    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login) };
+    assert_eq!(hash(&one), hash(&one.clone()));
+    assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
+}

@@ -1,5 +1,6 @@
 //! Middle floor: what is done with a message.
 
+pub mod accounts;
 pub mod admit;
 pub mod envelope;
 pub mod resolve;

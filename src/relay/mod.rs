@@ -2,7 +2,9 @@
 
 pub mod accounts;
 pub mod admit;
+pub mod bounce;
 pub mod envelope;
+pub mod maildir;
 pub mod resolve;
 pub mod route;
 pub mod schedule;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admit;
 pub mod bounce;
+pub mod deliver;
 pub mod envelope;
 pub mod maildir;
 pub mod resolve;

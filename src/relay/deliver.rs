@@ -1,0 +1,397 @@
+//! One delivery run: to the mail servers of a destination, the first that can be used, with all
+//! messages that wait for it. RFC 5321 §5.1.
+//!
+//! What goes wrong before a server is ready for mail makes the next address be tried; [`Failure`]
+//! says what became of all of them. From then on every message has outcomes of its own, and there
+//! is no second server: one that has said 4yz to a message may be repeated later, never sooner (RFC
+//! 5321 §4.5.4.1).
+
+use crate::{
+    config::TlsPolicy,
+    drive::{End, Handler, drive},
+    limits,
+    proto::{
+        smtp::{
+            client::{Answer, Ask, LOGIN_REFUSED, Outgoing, Plan, Reporter, Security, Session},
+            reply::one_line,
+        },
+        status::{Class, Outcome, Status},
+    },
+    relay::{
+        resolve::{Resolver, Trouble},
+        route::{Destination, NextHop},
+    },
+    sys::{Pending, Stream, Sys, TlsError, TlsFacts, Trust},
+};
+use std::{io, net::SocketAddr};
+
+/// The messages of one run, and who hears of them.
+pub trait Freight {
+    /// The next message for this destination, `None` where there are no more. Its recipients are
+    /// all reported before the next one is asked for.
+    fn next(&mut self) -> Pending<'_, Option<Outgoing>>;
+    /// Octets of the current message from `offset`, at least 1 and at most [`limits::CHUNK_BYTES`].
+    fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>>;
+    /// What became of the current message: one outcome a recipient, in order. Called once a
+    /// message. `reporter`: who sends the reports about those that were taken.
+    fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()>;
+    /// For the trace.
+    fn note(&mut self, note: Note);
+}
+
+/// What happened on the way. Hosts read `mx.example.org [192.0.2.1]:25`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// There is a connection to this host.
+    Connected(String),
+    /// It is encrypted.
+    Encrypted(String, TlsFacts),
+    /// TLS failed, and nothing demands it: the next connection goes without. RFC 7435.
+    InClear(String, TlsError),
+    /// This host could not be used; the next one is tried.
+    Skipped(String, Outcome),
+}
+
+/// What a run needs to know of the world and of ourselves.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// The world.
+    pub sys: &'a Sys,
+    /// Names to addresses.
+    pub resolver: &'a Resolver,
+    /// Our name, for EHLO.
+    pub hostname: &'a str,
+    /// Port for deliveries by MX.
+    pub port: u16,
+    /// IPv6 addresses are used.
+    pub ipv6: bool,
+}
+
+/// No server could be used. It is about every message that waits for the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What became of them. Permanent where the domain or all its servers take no mail.
+    pub outcome: Outcome,
+    /// Somebody out there answered, if only to refuse. Where it is `false` we may be offline, and
+    /// this attempt is not held against a message (DESIGN §1, promise 7).
+    pub contact: bool,
+}
+
+/// Deliver what `freight` has for `destination`.
+///
+/// At most [`limits::DELIVERY_ADDRESSES`] addresses are tried. `Ok` where a server was ready for
+/// mail: all messages that were taken from `freight` were reported, those that were not may be
+/// tried again at once.
+///
+/// # Errors
+/// No server could be used; no message was taken from `freight`.
+pub async fn deliver(
+    way: &Way<'_>,
+    destination: &Destination,
+    freight: &mut dyn Freight,
+) -> Result<(), Failure> {
+    let hosts = match &destination.next {
+        NextHop::Mx(domain) => way.resolver.exchangers(domain, way.ipv6).await?,
+        NextHop::Smarthost(host, _) => vec![host.clone()],
+    };
+    let mut run = Run { way, destination, freight, tally: Tally::default() };
+    let mut tried = 0;
+    for host in &hosts {
+        let addresses = match way.resolver.addresses(host, way.ipv6).await {
+            Ok(addresses) => addresses,
+            Err(trouble) => {
+                run.tally.contact |= trouble.contact;
+                run.skip(host.clone(), trouble.outcome);
+                continue;
+            }
+        };
+        for address in addresses {
+            if tried == limits::DELIVERY_ADDRESSES {
+                return Err(run.tally.failure());
+            }
+            tried += 1;
+            let server = Server { name: host, at: SocketAddr::new(address, run.port()) };
+            let Err(outcome) = run.attempt(&server).await else { return Ok(()) };
+            let refused = outcome.status == LOGIN_REFUSED;
+            run.skip(server.for_notes(), outcome);
+            if refused {
+                // More of the same would look like guessing, and lock the account.
+                return Err(run.tally.failure());
+            }
+        }
+    }
+    Err(run.tally.failure())
+}
+
+impl From<Trouble> for Failure {
+    fn from(Trouble { outcome, contact }: Trouble) -> Failure {
+        Failure { outcome, contact }
+    }
+}
+
+/// What became of the servers so far.
+#[derive(Default)]
+struct Tally {
+    contact: bool,
+    /// A server will never take mail (521, RFC 7504), or so it says.
+    never: Option<Outcome>,
+    /// A server spoke, and said later.
+    later: Option<Outcome>,
+    /// There was nobody to speak with.
+    silent: Option<Outcome>,
+}
+
+impl Tally {
+    fn add(&mut self, outcome: Outcome) {
+        let place = match outcome.status.class {
+            Class::Permanent => &mut self.never,
+            _ if outcome.status.subject() == 4 => &mut self.silent,
+            _ => &mut self.later,
+        };
+        *place = Some(outcome);
+    }
+
+    /// Permanent only where every server said so; else the words of one that spoke tell more than
+    /// silence.
+    fn failure(self) -> Failure {
+        let outcome = self.later.or(self.silent).or(self.never).unwrap_or_else(|| {
+            Outcome::ours(Status::new(Class::Transient, 4, 4), "there is no server to try")
+        });
+        Failure { outcome, contact: self.contact }
+    }
+}
+
+/// One address of one server.
+struct Server<'a> {
+    name: &'a str,
+    at: SocketAddr,
+}
+
+impl Server<'_> {
+    /// `mx.example.org [192.0.2.1]`.
+    fn for_outcomes(&self) -> String {
+        let address = self.at.ip();
+        if self.name == address.to_string() {
+            return format!("[{address}]");
+        }
+        format!("{} [{address}]", self.name)
+    }
+
+    fn for_notes(&self) -> String {
+        format!("{}:{}", self.for_outcomes(), self.at.port())
+    }
+
+    fn trouble(&self, detail: u16, text: &str) -> Outcome {
+        let status = Status::new(Class::Transient, 4, detail);
+        Outcome::ours(status, one_line(&format!("{}: {text}", self.for_outcomes())))
+    }
+}
+
+/// How one session ended.
+enum Ended {
+    /// It was ready for mail.
+    Used,
+    /// It was not.
+    Unusable(Outcome),
+    /// It was not, by TLS.
+    Tls(TlsError),
+}
+
+struct Run<'a> {
+    way: &'a Way<'a>,
+    destination: &'a Destination,
+    freight: &'a mut dyn Freight,
+    tally: Tally,
+}
+
+impl Run<'_> {
+    fn port(&self) -> u16 {
+        match self.destination.next {
+            NextHop::Mx(_) => self.way.port,
+            NextHop::Smarthost(_, port) => port,
+        }
+    }
+
+    fn security(&self) -> Security {
+        match (&self.destination.next, self.destination.tls) {
+            (_, TlsPolicy::None) => Security::None,
+            // RFC 8314 §3.3.
+            (NextHop::Smarthost(_, 465), _) => Security::Implicit,
+            (_, TlsPolicy::May) => Security::May,
+            (_, TlsPolicy::Require | TlsPolicy::Verify) => Security::Must,
+        }
+    }
+
+    fn skip(&mut self, host: String, outcome: Outcome) {
+        self.freight.note(Note::Skipped(host, outcome.clone()));
+        self.tally.add(outcome);
+    }
+
+    /// At most three connections to one address: with one TLS engine, with the other, without TLS.
+    async fn attempt(&mut self, server: &Server<'_>) -> Result<(), Outcome> {
+        let mut security = self.security();
+        let mut other_engine = false;
+        loop {
+            match self.session(server, security).await {
+                Ended::Used => return Ok(()),
+                Ended::Unusable(outcome) => return Err(outcome),
+                Ended::Tls(TlsError::OtherEngine(_)) if !other_engine => other_engine = true,
+                Ended::Tls(error) if security == Security::May => {
+                    self.freight.note(Note::InClear(server.for_notes(), error));
+                    security = Security::None;
+                }
+                Ended::Tls(error) => {
+                    let status = Status::new(Class::Transient, 7, 5);
+                    let text = one_line(&format!("{}: {error}", server.for_outcomes()));
+                    return Err(Outcome::ours(status, text));
+                }
+            }
+        }
+    }
+
+    async fn session(&mut self, server: &Server<'_>, security: Security) -> Ended {
+        let sys = self.way.sys;
+        let stream = match self.connect(server).await {
+            Ok(stream) => stream,
+            Err(outcome) => return Ended::Unusable(outcome),
+        };
+        let mut session = Session::new(Plan {
+            hello: self.way.hostname.to_string(),
+            security,
+            login: self.destination.login.clone(),
+            host: server.for_outcomes(),
+        });
+        let mut clerk = Clerk {
+            sys,
+            server,
+            destination: self.destination,
+            freight: self.freight,
+            ready: false,
+            unusable: None,
+            unreadable: None,
+        };
+        let mut stream = Some(stream);
+        if security == Security::Implicit {
+            let plain = stream.take().expect("it was just made");
+            match sys.within(limits::TLS_WAIT, clerk.upgrade(plain)).await {
+                Some(Ok(encrypted)) => stream = Some(encrypted),
+                Some(Err(error)) => return Ended::Tls(error),
+                None => return Ended::Tls(TlsError::Failed("the handshake took too long".into())),
+            }
+        }
+        let talk = drive(sys, &mut stream, &mut session, &mut clerk);
+        let end = sys.within(limits::DELIVERY_WAIT, talk).await.unwrap_or(End::TimedOut);
+        clerk.close(session, end).await
+    }
+
+    async fn connect(&mut self, server: &Server<'_>) -> Result<Box<dyn Stream>, Outcome> {
+        let sys = self.way.sys;
+        match sys.within(limits::CONNECT_WAIT, sys.net.connect(server.at)).await {
+            Some(Ok(stream)) => {
+                self.tally.contact = true;
+                self.freight.note(Note::Connected(server.for_notes()));
+                Ok(stream)
+            }
+            Some(Err(error)) => {
+                use io::ErrorKind::{ConnectionRefused, ConnectionReset};
+                self.tally.contact |= matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                Err(server.trouble(1, &format!("no connection: {error}")))
+            }
+            None => Err(server.trouble(1, "no connection: it took too long")),
+        }
+    }
+}
+
+/// Answers what one session asks.
+struct Clerk<'a> {
+    sys: &'a Sys,
+    server: &'a Server<'a>,
+    destination: &'a Destination,
+    freight: &'a mut dyn Freight,
+    /// The session has asked for mail.
+    ready: bool,
+    unusable: Option<Outcome>,
+    /// Why the current message could not be read.
+    unreadable: Option<io::Error>,
+}
+
+impl Handler<Session> for Clerk<'_> {
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Next => {
+                self.ready = true;
+                let next = self.freight.next().await;
+                next.map_or(Answer::Quit, |message| Answer::Send(Box::new(message)))
+            }
+            Ask::Chunk(offset) => match self.freight.chunk(offset).await {
+                Ok(octets) if !octets.is_empty() => Answer::Chunk(octets),
+                Ok(_) => self.abort(io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => self.abort(error),
+            },
+            Ask::Report(outcomes, reporter) => {
+                self.report(outcomes, reporter).await;
+                Answer::Noted
+            }
+            Ask::Unusable(outcome) => {
+                self.unusable = Some(outcome);
+                Answer::Noted
+            }
+        }
+    }
+
+    async fn upgrade(&mut self, plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, TlsError> {
+        let trust = match self.destination.tls {
+            TlsPolicy::Verify => Trust::Verify,
+            _ => Trust::Opportunistic,
+        };
+        let encrypted = self.sys.tls.connect(plain, self.server.name, trust).await?;
+        let facts = encrypted.tls().unwrap_or_default();
+        self.freight.note(Note::Encrypted(self.server.for_notes(), facts));
+        Ok(encrypted)
+    }
+}
+
+impl Clerk<'_> {
+    fn abort(&mut self, error: io::Error) -> Answer {
+        self.unreadable = Some(error);
+        Answer::Abort
+    }
+
+    /// A smarthost that wants a login (530, RFC 4954 §6) wants it of the person who set the route
+    /// up. That is no fault of the message, which waits until it has been mended.
+    async fn report(&mut self, mut outcomes: Vec<Outcome>, reporter: Reporter) {
+        if matches!(self.destination.next, NextHop::Smarthost(..)) {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.text.starts_with("530")) {
+                outcome.status.class = Class::Transient;
+            }
+        }
+        self.freight.report(outcomes, reporter).await;
+    }
+
+    async fn close(mut self, mut session: Session, end: End) -> Ended {
+        if let Some(outcome) = self.unusable {
+            return Ended::Unusable(outcome);
+        }
+        let lost = match (&self.unreadable, end) {
+            (Some(error), _) => {
+                let status = Status::new(Class::Transient, 3, 0);
+                Outcome::ours(status, one_line(&format!("the message could not be read: {error}")))
+            }
+            (None, End::Tls(error)) => return Ended::Tls(error),
+            (None, End::TimedOut) => self.server.trouble(2, "the server did not answer in time"),
+            (None, End::PeerGone(why)) if !why.is_empty() => {
+                self.server.trouble(2, &format!("connection lost: {why}"))
+            }
+            (None, End::PeerGone(_) | End::Closed) => {
+                self.server.trouble(2, "connection lost: the server closed it")
+            }
+        };
+        if let Some(outcomes) = session.break_off(&lost) {
+            self.report(outcomes, Reporter::Us).await;
+        }
+        if self.ready { Ended::Used } else { Ended::Unusable(lost) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+//! Delivery runs to servers of a few lines.
+
+mod world;
+
+use super::*;
+use crate::proto::{
+    mail::address::Address,
+    smtp::client::{Forward, Login},
+};
+use std::{
+    cell::Cell,
+    future::ready,
+    net::{IpAddr, Ipv4Addr},
+};
+use world::{Knock, Rules, World, server};
+
+const ONE: &str = "192.0.2.1:25";
+const TWO: &str = "192.0.2.2:25";
+const HOSTS: &str = "192.0.2.1 one.example one\n192.0.2.2 two.example\n";
+
+/// Messages of one line each.
+struct Crate {
+    waiting: Vec<Outgoing>,
+    reports: Vec<Vec<Outcome>>,
+    notes: Vec<Note>,
+    readable: bool,
+}
+
+impl Crate {
+    fn new(messages: usize, recipients: usize) -> Crate {
+        let forward = |n| Forward {
+            to: Address::parse(&format!("b{n}@y.example")).expect("valid"),
+            orcpt: String::new(),
+            notify: None,
+        };
+        let message = Outgoing {
+            from: Address::parse("a@x.example").ok(),
+            to: (0..recipients).map(forward).collect(),
+            size: 4,
+            eight_bit: false,
+            utf8: false,
+            ret_headers: None,
+            envid: String::new(),
+        };
+        Crate {
+            waiting: vec![message; messages],
+            reports: Vec::new(),
+            notes: Vec::new(),
+            readable: true,
+        }
+    }
+
+    fn texts(&self) -> Vec<Vec<&str>> {
+        self.reports.iter().map(|r| r.iter().map(|o| o.text.as_str()).collect()).collect()
+    }
+
+    fn statuses(&self) -> Vec<String> {
+        self.reports.iter().flatten().map(|outcome| outcome.status.to_string()).collect()
+    }
+}
+
+impl Freight for Crate {
+    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+        Box::pin(ready(self.waiting.pop()))
+    }
+    fn chunk(&mut self, _: u64) -> Pending<'_, io::Result<Vec<u8>>> {
+        let readable = self.readable;
+        let octets = readable.then(|| b"hi\r\n".to_vec());
+        Box::pin(ready(octets.ok_or_else(|| io::ErrorKind::InvalidData.into())))
+    }
+    fn report(&mut self, outcomes: Vec<Outcome>, _: Reporter) -> Pending<'_, ()> {
+        self.reports.push(outcomes);
+        Box::pin(ready(()))
+    }
+    fn note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+}
+
+fn mx() -> Destination {
+    Destination { next: NextHop::Mx("y.example".into()), tls: TlsPolicy::May, login: None }
+}
+
+fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
+    let in_clear = tls == TlsPolicy::None;
+    let login = login.then(|| Login { user: "tim".into(), password: "secret".into(), in_clear });
+    Destination { next: NextHop::Smarthost("one.example".into(), port), tls, login }
+}
+
+fn run(
+    destination: &Destination,
+    freight: &mut Crate,
+    (world, sys): &(std::rc::Rc<World>, Sys),
+) -> Result<(), Failure> {
+    let resolver = Resolver::new(sys, vec!["192.0.2.53:53".parse().expect("an address")]);
+    resolver.set_hosts(HOSTS);
+    let way = Way { sys, resolver: &resolver, hostname: "relay.example", port: 25, ipv6: false };
+    world.run(deliver(&way, destination, freight))
+}
+
+/// `first` at the first address, `second` at the second, all the time.
+fn world(first: fn() -> Knock, second: fn() -> Knock) -> (std::rc::Rc<World>, Sys) {
+    World::new(move |to| match to.ip() {
+        IpAddr::V4(ip) if ip == Ipv4Addr::new(192, 0, 2, 1) => first(),
+        _ => second(),
+    })
+}
+
+fn opens(special: &[(&'static str, &'static str)]) -> Knock {
+    Knock::Opens(server(special))
+}
+
+fn tls_rules() -> Rules {
+    server(&[("EHLO", "250-mx\r\n250-STARTTLS\r\n250 AUTH PLAIN"), ("AUTH", "235 Ok")])
+}
+
+#[test]
+fn three_messages_share_one_session() {
+    let world = world(|| opens(&[]), || Knock::Refused);
+    let mut freight = Crate::new(3, 1);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.texts(), vec![vec!["250 2.0.0 Queued"]; 3]);
+    assert_eq!(freight.reports[0][0].by, "one.example [192.0.2.1]");
+    let heard = world.0.heard_at(ONE);
+    assert_eq!(heard.iter().filter(|line| *line == " EHLO relay.example").count(), 1);
+    assert_eq!(heard.iter().filter(|line| *line == " .").count(), 3);
+    assert_eq!(heard.last().map(String::as_str), Some(" QUIT"));
+    assert_eq!(freight.notes, [Note::Connected("one.example [192.0.2.1]:25".into())]);
+}
+
+#[test]
+fn one_of_three_recipients_is_refused_alone() {
+    let world = world(|| opens(&[("RCPT TO:<b1", "550 5.1.1 No b1")]), || Knock::Refused);
+    let mut freight = Crate::new(1, 3);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.statuses(), ["2.0.0", "5.1.1", "2.0.0"]);
+}
+
+#[test]
+fn where_the_first_host_refuses_the_connection_the_second_is_used() {
+    for first in [|| Knock::Refused, || Knock::Silent, || Knock::Unreachable] {
+        let world = world(first, || opens(&[]));
+        let mut freight = Crate::new(1, 1);
+        assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+        assert_eq!(freight.reports[0][0].by, "two.example [192.0.2.2]");
+        assert!(matches!(&freight.notes[0], Note::Skipped(host, _) if host.contains("one")));
+        assert!(world.0.seconds() <= limits::CONNECT_WAIT.as_secs());
+    }
+}
+
+#[test]
+fn where_the_first_host_cannot_be_used_the_second_is() {
+    let rules: [fn() -> Knock; 6] = [
+        || opens(&[("", "421 Busy")]),
+        || opens(&[("", "554 No")]),
+        || opens(&[("", "SSH-2.0-OpenSSH_9.9")]),
+        || opens(&[("", "~")]),
+        || opens(&[("EHLO", "")]),
+        || opens(&[("EHLO", "550 No"), ("HELO", "550 No")]),
+    ];
+    for first in rules {
+        let world = world(first, || opens(&[]));
+        let mut freight = Crate::new(2, 1);
+        assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+        assert_eq!(freight.texts(), vec![vec!["250 2.0.0 Queued"]; 2]);
+        assert!(!world.0.heard_at(ONE).iter().any(|line| line.contains("MAIL")));
+    }
+}
+
+#[test]
+fn a_message_goes_to_one_server_only_whatever_it_says() {
+    for (command, reply) in [
+        ("MAIL", "450 4.2.1 Later"),
+        ("RCPT", "451 4.7.1 Greylisted"),
+        ("DATA", "421 4.3.2 Bye"),
+        (".", "550 5.7.1 No"),
+    ] {
+        let world = World::new(move |_| Knock::Opens(server(&[(command, reply)])));
+        let mut freight = Crate::new(1, 1);
+        assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+        assert_eq!(freight.texts(), [[reply]]);
+        assert!(world.0.heard_at(TWO).is_empty());
+    }
+}
+
+#[test]
+fn a_connection_lost_after_the_dot_leaves_the_message_for_later() {
+    let world = world(|| opens(&[(".", "")]), || opens(&[]));
+    let mut freight = Crate::new(2, 2);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.statuses(), ["4.4.2", "4.4.2"]);
+    assert_eq!(freight.waiting.len(), 1, "the other one was not touched");
+    assert!(world.0.heard_at(TWO).is_empty(), "it may have been taken: no other server now");
+}
+
+#[test]
+fn a_server_silent_after_the_dot_is_left_after_ten_minutes() {
+    let world = world(|| opens(&[(".", "~"), ("RCPT TO:<b1", "550 5.1.1 No")]), || opens(&[]));
+    let mut freight = Crate::new(1, 2);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.statuses(), ["4.4.2", "5.1.1"], "what is known is kept");
+    assert_eq!(world.0.seconds(), limits::FINAL_WAIT.as_secs());
+}
+
+#[test]
+fn a_server_that_dribbles_is_left_after_four_hours() {
+    let world = world(|| opens(&[(".", "%")]), || opens(&[]));
+    let mut freight = Crate::new(1, 1);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.statuses(), ["4.4.2"]);
+    assert_eq!(world.0.seconds(), limits::DELIVERY_WAIT.as_secs());
+}
+
+#[test]
+fn an_unreadable_message_is_broken_off_and_waits() {
+    let world = world(|| opens(&[]), || opens(&[]));
+    let mut freight = Crate { readable: false, ..Crate::new(1, 1) };
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.statuses(), ["4.3.0"]);
+    assert_eq!(world.0.heard_at(ONE).last().map(String::as_str), Some(" DATA"));
+}
+
+#[test]
+fn a_failure_tells_whether_anybody_was_there() {
+    type Case = (fn() -> Knock, &'static str, bool);
+    let table: [Case; 6] = [
+        (|| Knock::Silent, "4.4.1", false),
+        (|| Knock::Unreachable, "4.4.1", false),
+        (|| Knock::Refused, "4.4.1", true),
+        (|| opens(&[("", "554 5.7.1 No")]), "4.7.1", true),
+        (|| opens(&[("", "521 Never")]), "5.3.2", true),
+        (|| opens(&[("EHLO", "")]), "4.4.2", true),
+    ];
+    for (knock, status, contact) in table {
+        let mut freight = Crate::new(1, 1);
+        let failure = run(&mx(), &mut freight, &world(knock, knock)).expect_err("no server");
+        assert_eq!(
+            (failure.outcome.status.to_string().as_str(), failure.contact),
+            (status, contact)
+        );
+        assert_eq!((freight.waiting.len(), freight.reports.len()), (1, 0));
+    }
+}
+
+#[test]
+fn a_failure_is_permanent_only_where_every_server_says_so() {
+    let mut freight = Crate::new(1, 1);
+    let never = || opens(&[("", "521 Never")]);
+    let failure = run(&mx(), &mut freight, &world(never, || Knock::Silent)).expect_err("none");
+    assert_eq!(failure.outcome.status.class, Class::Transient);
+    let later = || opens(&[("", "421 4.3.2 Busy")]);
+    for (first, second) in [(later, Knock::Silent), (later, Knock::Refused)] {
+        let second = Cell::new(Some(second));
+        let world = World::new(move |to| match to.to_string().as_str() {
+            ONE => first(),
+            _ => second.take().expect("once"),
+        });
+        let failure = run(&mx(), &mut freight, &world).expect_err("none");
+        assert_eq!(failure.outcome.text, "421 4.3.2 Busy", "words tell more than silence");
+    }
+}
+
+#[test]
+fn a_domain_that_cannot_be_looked_up_fails_as_a_whole() {
+    let destination = Destination { next: NextHop::Mx("not a domain".into()), ..mx() };
+    let mut freight = Crate::new(1, 1);
+    let world = world(|| opens(&[]), || opens(&[]));
+    let failure = run(&destination, &mut freight, &world).expect_err("no domain");
+    assert_eq!(failure.outcome.status.to_string(), "5.1.2");
+}
+
+#[test]
+fn no_more_addresses_than_the_bound_are_tried() {
+    for (count, reached) in
+        [(limits::DELIVERY_ADDRESSES, true), (limits::DELIVERY_ADDRESSES + 1, false)]
+    {
+        let last = u8::try_from(count).expect("few");
+        let (world, sys) = World::new(move |to| {
+            if to.ip() == IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)) {
+                opens(&[])
+            } else {
+                Knock::Refused
+            }
+        });
+        let resolver = Resolver::new(&sys, Vec::new());
+        let hosts: Vec<String> = (1..=count).map(|n| format!("192.0.2.{n} one.example")).collect();
+        resolver.set_hosts(&hosts.join("\n"));
+        let way = Way { sys: &sys, resolver: &resolver, hostname: "x", port: 25, ipv6: true };
+        let mut freight = Crate::new(1, 1);
+        let destination = smarthost(25, TlsPolicy::None, false);
+        let result = world.run(deliver(&way, &destination, &mut freight));
+        assert_eq!(result.is_ok(), reached, "{count}");
+    }
+}
+
+#[test]
+fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
+    let rules =
+        || opens(&[("EHLO", "250-mx\r\n250 AUTH PLAIN"), ("AUTH", "535 5.7.8 Wrong password")]);
+    let mut freight = Crate::new(1, 1);
+    let world = world(rules, rules);
+    let resolver = Resolver::new(&world.1, Vec::new());
+    resolver.set_hosts("192.0.2.1 one.example\n192.0.2.2 one.example\n");
+    let destination = smarthost(465, TlsPolicy::Verify, true);
+    let way = Way { sys: &world.1, resolver: &resolver, hostname: "x", port: 25, ipv6: false };
+    let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
+    assert_eq!(failure.outcome.status, LOGIN_REFUSED);
+    assert!(failure.outcome.text.ends_with("535 5.7.8 Wrong password"));
+    assert!(failure.contact);
+    let logins = world.0.heard.borrow().iter().filter(|line| line.contains("AUTH")).count();
+    assert_eq!(logins, 1);
+}
+
+#[test]
+fn mail_waits_where_a_smarthost_wants_a_login_that_was_not_given() {
+    let rules = || opens(&[("MAIL", "530 5.7.0 Authentication required")]);
+    for (destination, status) in [(smarthost(25, TlsPolicy::May, false), "4.7.0"), (mx(), "5.7.0")]
+    {
+        let mut freight = Crate::new(1, 1);
+        assert_eq!(run(&destination, &mut freight, &world(rules, rules)), Ok(()));
+        assert_eq!(freight.statuses(), [status]);
+    }
+}
+
+#[test]
+fn a_route_that_requires_tls_does_without_no_server() {
+    let mut freight = Crate::new(1, 1);
+    let world_ = world(|| opens(&[]), || opens(&[]));
+    let destination = Destination { tls: TlsPolicy::Require, ..mx() };
+    let failure = run(&destination, &mut freight, &world_).expect_err("no TLS");
+    assert_eq!(failure.outcome.status.to_string(), "4.7.4");
+
+    let world_ = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+    let bad = TlsError::Certificate("it has expired\nyesterday".into());
+    world_.0.tls.borrow_mut().push_back(bad);
+    let destination = Destination { tls: TlsPolicy::Verify, ..mx() };
+    let failure = run(&destination, &mut freight, &world_).expect_err("no TLS");
+    assert_eq!(failure.outcome.status.to_string(), "4.7.5");
+    assert_eq!(
+        failure.outcome.text,
+        "one.example [192.0.2.1]: certificate refused: it has expired yesterday"
+    );
+    let handshakes = world_.0.handshakes.borrow();
+    assert_eq!(*handshakes, [("one.example".to_string(), Trust::Verify)]);
+    assert!(!world_.0.heard.borrow().iter().any(|line| line.contains("MAIL")));
+}
+
+#[test]
+fn where_tls_is_broken_and_not_required_mail_goes_in_clear() {
+    let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+    world.0.tls.borrow_mut().push_back(TlsError::Failed("it is from 1999".into()));
+    let mut freight = Crate::new(1, 1);
+    assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+    assert_eq!(freight.texts(), [["250 2.0.0 Queued"]]);
+    assert_eq!(world.0.handshakes.borrow().len(), 1);
+    assert!(matches!(
+        &freight.notes[..],
+        [Note::Connected(_), Note::InClear(..), Note::Connected(_)]
+    ));
+}
+
+#[test]
+fn no_password_goes_in_clear_where_tls_is_broken() {
+    let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+    world.0.tls.borrow_mut().push_back(TlsError::Failed("no".into()));
+    let mut freight = Crate::new(1, 1);
+    let failure =
+        run(&smarthost(25, TlsPolicy::May, true), &mut freight, &world).expect_err("none");
+    assert_eq!(failure.outcome.status.to_string(), "4.7.11");
+    assert!(!world.0.heard.borrow().iter().any(|line| line.contains("AUTH")));
+}
+
+#[test]
+fn the_other_engine_is_tried_once_over_a_new_connection() {
+    let other = || TlsError::OtherEngine("no X25519".into());
+    for (troubles, handshakes, notes) in [(1, 2, 3), (2, 2, 4)] {
+        let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+        world.0.tls.borrow_mut().extend((0..troubles).map(|_| other()));
+        let mut freight = Crate::new(1, 1);
+        assert_eq!(run(&mx(), &mut freight, &world), Ok(()));
+        assert_eq!(freight.texts(), [["250 2.0.0 Queued"]]);
+        assert_eq!(world.0.handshakes.borrow().len(), handshakes);
+        assert_eq!(freight.notes.len(), notes, "{:?}", freight.notes);
+    }
+}
+
+#[test]
+fn port_465_is_encrypted_before_the_first_word() {
+    let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+    let mut freight = Crate::new(1, 1);
+    let destination = smarthost(465, TlsPolicy::Require, true);
+    assert_eq!(run(&destination, &mut freight, &world), Ok(()));
+    let handshakes = world.0.handshakes.borrow();
+    assert_eq!(*handshakes, [("one.example".to_string(), Trust::Opportunistic)]);
+    let heard = world.0.heard_at("192.0.2.1:465");
+    assert_eq!(heard[..2], [" EHLO relay.example", " AUTH PLAIN AHRpbQBzZWNyZXQ="]);
+    assert_eq!(freight.statuses(), ["2.0.0"]);
+    let encrypted =
+        |note: &Note| matches!(note, Note::Encrypted(_, facts) if facts.version == "TLSv1.3");
+    assert!(freight.notes.iter().any(encrypted));
+}
+
+#[test]
+fn port_465_never_falls_back_to_clear() {
+    let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+    world.0.tls.borrow_mut().push_back(TlsError::Failed("no".into()));
+    let mut freight = Crate::new(1, 1);
+    let failure = run(&smarthost(465, TlsPolicy::May, false), &mut freight, &world);
+    assert_eq!(failure.expect_err("no TLS").outcome.status.to_string(), "4.7.5");
+    assert!(world.0.heard.borrow().is_empty());
+}

@@ -5,5 +5,6 @@ pub mod drive;
 pub mod limits;
 pub mod proto;
 pub mod relay;
+pub mod serve;
 pub mod sys;
 pub mod time;

@@ -1,0 +1,158 @@
+//! What can be asked, and by whom: one table. What each of its lines does is in [`super::acts`].
+//!
+//! Errors are `{"error": "words for a person"}`, for a configuration with `"problems": [{"key",
+//! "words"}]`.
+
+use super::{
+    Web,
+    http::{Head, Method, Response, decode},
+    json::Json,
+    office::{Action, Apply},
+    page,
+    talk::Caller,
+};
+use crate::{limits, sys::Pending};
+
+/// One thing that can be asked.
+pub(super) struct Route {
+    pub(super) method: Method,
+    /// A `*` stands for one segment, which [`Visit::name`] holds then.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    /// Most octets of body.
+    pub(super) body: usize,
+    pub(super) act: Act,
+}
+
+/// Who may ask. Over the Unix socket, everybody may ask everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody.
+    Open,
+    /// Who is on this machine, or logged in.
+    Near,
+    /// Who is logged in.
+    Login,
+}
+
+/// Either way there is a response; one that stopped the work on the way to another comes as an
+/// error.
+pub(super) type Answer = Result<Response, Response>;
+
+type Act = for<'a> fn(&'a Web, Visit) -> Pending<'a, Answer>;
+
+/// A request on its way to its answer.
+pub(super) struct Visit {
+    pub(super) head: Head,
+    pub(super) body: Vec<u8>,
+    pub(super) caller: Caller,
+    /// What stood for the `*` of the path, decoded.
+    pub(super) name: String,
+}
+
+/// Octets of body of a request that only names things.
+const SMALL: usize = 8 * 1024;
+
+const fn get(path: &'static str, access: Access, act: Act) -> Route {
+    Route { method: Method::Get, path, access, body: 0, act }
+}
+
+const fn change(method: Method, path: &'static str, body: usize, act: Act) -> Route {
+    Route { method, path, access: Access::Login, body, act }
+}
+
+const fn open_post(path: &'static str, act: Act) -> Route {
+    Route { method: Method::Post, path, access: Access::Open, body: SMALL, act }
+}
+
+/// Everything.
+pub(super) const ROUTES: [Route; 34] = [
+    get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/kit.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/mail.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/people.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/healthz", Access::Open, |w, _| at_once(w.health())),
+    get("/metrics", Access::Near, |w, _| at_once(w.metrics())),
+    get("/api/session", Access::Open, |w, v| at_once(w.session(&v))),
+    open_post("/api/setup", |w, v| Box::pin(w.setup(v))),
+    open_post("/api/login", |w, v| Box::pin(w.log_in(v))),
+    change(Method::Post, "/api/logout", SMALL, |w, v| at_once(w.log_out(&v))),
+    change(Method::Post, "/api/password", SMALL, |w, v| Box::pin(w.password(v))),
+    get("/api/status", Access::Login, |w, _| Box::pin(w.status())),
+    get("/api/queue", Access::Login, |w, v| Box::pin(w.queue(v))),
+    change(Method::Post, "/api/queue/retry", SMALL, |w, _| Box::pin(w.retry_all())),
+    get("/api/queue/*", Access::Login, |w, v| Box::pin(w.message(v))),
+    change(Method::Post, "/api/queue/*/retry", SMALL, |w, v| Box::pin(w.act(v, Action::Retry))),
+    change(Method::Post, "/api/queue/*/hold", SMALL, |w, v| Box::pin(w.act(v, Action::Hold))),
+    change(Method::Post, "/api/queue/*/release", SMALL, |w, v| Box::pin(w.act(v, Action::Release))),
+    change(Method::Post, "/api/queue/*/drop", SMALL, |w, v| Box::pin(w.act(v, Action::Drop))),
+    get("/api/trace", Access::Login, |w, v| Box::pin(w.trace(v))),
+    get("/api/recent", Access::Login, |w, v| Box::pin(w.recent(v))),
+    get("/api/config", Access::Login, |w, _| at_once(w.config())),
+    change(Method::Put, "/api/config", limits::WEB_BODY_BYTES, |w, v| {
+        Box::pin(w.apply(v, Apply::Save))
+    }),
+    change(Method::Post, "/api/config/check", limits::WEB_BODY_BYTES, |w, v| {
+        Box::pin(w.apply(v, Apply::Check))
+    }),
+    change(Method::Post, "/api/check", SMALL, |w, _| Box::pin(w.check())),
+    get("/api/settings", Access::Login, |w, _| at_once(w.settings())),
+    change(Method::Post, "/api/test", SMALL, |w, v| Box::pin(w.test(v))),
+    change(Method::Post, "/api/users", SMALL, |w, v| Box::pin(w.add_user(v))),
+    change(Method::Post, "/api/users/*/password", SMALL, |w, v| Box::pin(w.user_password(v))),
+    change(Method::Delete, "/api/users/*", SMALL, |w, v| Box::pin(w.remove_user(v))),
+];
+
+fn at_once<'a>(response: Response) -> Pending<'a, Answer> {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+/// The route of a request, and what stands for the `*` of its path.
+///
+/// # Errors
+/// 404, or 405 with what would be allowed.
+pub(super) fn find(head: &Head) -> Result<(&'static Route, String), Response> {
+    let asked = if head.method == Method::Head { Method::Get } else { head.method };
+    let mut allowed = String::new();
+    for route in &ROUTES {
+        let Some(name) = matches(route.path, &head.path) else { continue };
+        if route.method == asked {
+            let name = decode(name).ok_or_else(|| error(400, "The address is not UTF-8."))?;
+            return Ok((route, name));
+        }
+        let separator = if allowed.is_empty() { "" } else { ", " };
+        allowed = format!("{allowed}{separator}{}", route.method.name());
+    }
+    if allowed.is_empty() {
+        return Err(error(404, "There is nothing here."));
+    }
+    Err(error(405, "That cannot be done here.").with("Allow", allowed))
+}
+
+/// What stands for the `*` (nothing where there is none), if the path matches.
+fn matches<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
+    let mut name = "";
+    let mut segments = path.split('/');
+    for wanted in pattern.split('/') {
+        let segment = segments.next()?;
+        match wanted {
+            "*" if !segment.is_empty() => name = segment,
+            _ if wanted == segment => {}
+            _ => return None,
+        }
+    }
+    segments.next().is_none().then_some(name)
+}
+
+/// Something did not work, in words.
+pub(super) fn error(status: u16, words: &str) -> Response {
+    json(status, Json::object().member("error", words))
+}
+
+pub(super) fn json(status: u16, object: Json) -> Response {
+    Response::new(status, "application/json", object.end())
+}

@@ -1,0 +1,414 @@
+//! What the page and the command line may ask of the relay: one trait and plain data.
+//!
+//! Words that a person reads ([`Row::reason`], [`Event::words`] …) are made by the relay, so that
+//! the page, the command line and the log say the same; the page never interprets them. Everything
+//! may contain what a stranger sent: it is data, never markup.
+
+use crate::{relay::envelope::Id, sys::Pending, time::Wall};
+use serde::{Serialize, Serializer};
+use std::{net::IpAddr, time::Duration};
+
+/// The relay, seen from its page. One thread: nothing is `Send`.
+pub trait Office {
+    /// Is it working?
+    fn status(&self) -> Pending<'_, Status>;
+    /// Part of the queue, the oldest message first.
+    fn queue(&self, page: Page) -> Pending<'_, QueuePage>;
+    /// One message of the queue; `None` where it is not (or no longer) there.
+    fn message(&self, id: Id) -> Pending<'_, Option<Message>>;
+    /// Do something to messages of the queue; tells to how many it was done.
+    ///
+    /// # Errors
+    /// In words: no such message, or the spool could not be written.
+    fn act(&self, which: Which, action: Action) -> Pending<'_, Result<u64, String>>;
+    /// What happened to a message, by queue id, Message-ID (with or without its brackets), or to
+    /// the mail of an address; the earliest first, at most [`crate::limits::WEB_EVENTS`].
+    fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>>;
+    /// The last `limit` events, the latest first.
+    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>>;
+    /// The configuration as JSON text (one object), every secret in it replaced by [`SECRET`].
+    fn document(&self) -> String;
+    /// Check a configuration, or check it, keep it and let it take effect at once, also for mail
+    /// already queued. [`SECRET`] in place of a secret means: as it is now.
+    ///
+    /// # Errors
+    /// What is wrong, by key; then nothing has changed.
+    fn apply<'a>(&'a self, document: &'a str, how: Apply) -> Pending<'a, Result<(), Vec<Problem>>>;
+    /// Look at everything that can be looked at now: what is known to be wrong, whether names are
+    /// answered, and whether every smarthost lets us in (connect, TLS, login; no message). Takes as
+    /// long as the slowest of them.
+    fn check(&self) -> Pending<'_, Vec<Problem>>;
+    /// The settings table, for the form and the reference.
+    fn settings(&self) -> Vec<SettingRow>;
+    /// Send a test message; its queue id can be traced.
+    ///
+    /// # Errors
+    /// In words: an address that is none, or the reply that a client would have had.
+    fn test<'a>(&'a self, to: &'a str, from: Option<&'a str>) -> Pending<'a, Result<Id, String>>;
+    /// Change a local user.
+    ///
+    /// # Errors
+    /// In words: a name that is none, is taken or is unknown, or the disk failed.
+    fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>>;
+    /// Has the page a password?
+    fn admin(&self) -> AdminState;
+    /// Set the page's password, durably.
+    ///
+    /// # Errors
+    /// In words.
+    fn set_admin<'a>(&'a self, password: &'a str) -> Pending<'a, Result<(), String>>;
+    /// Is this the page's password? Slow (argon2id), one at a time, and throttled by address.
+    fn check_admin<'a>(
+        &'a self,
+        peer: Option<IpAddr>,
+        password: &'a str,
+    ) -> Pending<'a, AdminLogin>;
+    /// Names, beside IP addresses and names without a dot, by which browsers may call this page:
+    /// the host name, and what a person configured. Others are refused, lest a stranger's name is
+    /// pointed at us (DNS rebinding).
+    fn hosts(&self) -> Vec<String>;
+    /// Fit to take mail in and to pass it on?
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    fn health(&self) -> Result<(), String>;
+    /// Everything countable in the Prometheus text format 0.0.4.
+    fn metrics(&self) -> String;
+}
+
+/// What stands for a secret in [`Office::document`] and, given back to [`Office::apply`], leaves it
+/// as it is.
+pub const SECRET: &str = "(set)";
+
+/// Is it working? Counters start with the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Status {
+    /// Of the program.
+    pub version: String,
+    /// Our name.
+    pub hostname: String,
+    /// The date, `null` while the board's clock is not set.
+    #[serde(serialize_with = "seconds_since_1970")]
+    pub now: Option<Wall>,
+    /// Time since the start.
+    #[serde(serialize_with = "seconds")]
+    pub uptime: Duration,
+    /// Messages of the queue.
+    pub queued: Queued,
+    /// The last message taken in.
+    pub last_in: Option<Last>,
+    /// The last message delivered or passed on.
+    pub last_out: Option<Last>,
+    /// The last refusal or failed attempt.
+    pub last_trouble: Option<Last>,
+    /// What was done since the start.
+    pub counts: Counts,
+    /// Room for mail.
+    pub spool: Spool,
+    /// Resident memory, octets, where it is known.
+    pub memory: Option<u64>,
+    /// Octets written to flash since the start.
+    pub flash_written: u64,
+    /// Where clients may connect.
+    pub listening: Vec<Door>,
+    /// Addresses of this machine that a device of the same network may use, the best first.
+    pub addresses: Vec<String>,
+    /// Networks that may send without login.
+    pub trusted: Vec<String>,
+    /// How mail leaves, in words: `through smtp.example.com:587 as me`.
+    pub outward: String,
+    /// What needs a person, the most urgent first.
+    pub problems: Vec<Problem>,
+}
+
+/// Messages of the queue, by state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Queued {
+    /// All.
+    pub total: u64,
+    /// To be tried now.
+    pub due: u64,
+    /// To be tried later.
+    pub waiting: u64,
+    /// Held by a person.
+    pub held: u64,
+    /// On their way.
+    pub sending: u64,
+    /// Age of the oldest in seconds, `null` where there is none.
+    pub oldest: Option<u64>,
+    /// Why most of them wait, in words; empty where nothing does.
+    pub reason: String,
+}
+
+/// Something that happened last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Last {
+    /// Seconds ago, by the monotonic clock.
+    pub ago: u64,
+    /// Queue id; empty where there was no message.
+    pub id: String,
+    /// What, in words.
+    pub words: String,
+}
+
+/// What was done since the start, in messages (recipients for `delivered`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Taken in.
+    pub received: u64,
+    /// Recipients delivered to, or passed on.
+    pub delivered: u64,
+    /// Recipients given up.
+    pub bounced: u64,
+    /// Refused at the door.
+    pub refused: u64,
+}
+
+/// Room for mail, octets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spool {
+    /// Used.
+    pub used: u64,
+    /// Most that may be used.
+    pub most: u64,
+}
+
+/// Where clients may connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Door {
+    /// `smtp`, `submission`, `submissions` or `web`: the key under `listen`.
+    pub service: String,
+    /// Address and port: `0.0.0.0:25`.
+    pub address: String,
+}
+
+/// Part of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Rows to skip.
+    pub offset: u64,
+    /// Most rows, 1 to [`crate::limits::WEB_ROWS`].
+    pub limit: usize,
+}
+
+/// Part of the queue.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueuePage {
+    /// Messages in the whole queue.
+    pub total: u64,
+    /// Those asked for.
+    pub rows: Vec<Row>,
+}
+
+/// A message of the queue, in short.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// Queue id.
+    #[serde(serialize_with = "text")]
+    pub id: Id,
+    /// Reverse path; empty: the null one.
+    pub from: String,
+    /// Forward paths still owed, at most [`crate::limits::WEB_RECIPIENTS`] of them.
+    pub to: Vec<String>,
+    /// Octets.
+    pub size: u64,
+    /// How it stands.
+    pub state: State,
+    /// Attempts that reached somebody.
+    pub attempts: u16,
+    /// When it was taken in, where the clock was set.
+    #[serde(serialize_with = "seconds_since_1970")]
+    pub arrived: Option<Wall>,
+    /// Time until the next attempt, where one is planned.
+    #[serde(serialize_with = "maybe_seconds")]
+    pub next: Option<Duration>,
+    /// Why it is still here, in words, with the remote's own; empty where it was not tried yet.
+    pub reason: String,
+    /// Subject, decoded and cut.
+    pub subject: String,
+}
+
+/// How a message of the queue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// To be tried now.
+    Due,
+    /// To be tried later.
+    Waiting,
+    /// A person holds it.
+    Held,
+    /// On its way.
+    Sending,
+}
+
+/// A message of the queue, whole but for its body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// In short.
+    pub row: Row,
+    /// Every recipient, the final ones too.
+    pub recipients: Vec<RecipientRow>,
+    /// Who handed it over.
+    pub source: String,
+    /// Message-ID without its brackets.
+    pub message_id: String,
+    /// Header as text, at most [`crate::limits::WEB_HEADER_BYTES`].
+    pub header: String,
+}
+
+/// How far a message got for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RecipientRow {
+    /// Forward path.
+    pub to: String,
+    /// What became of it.
+    pub state: RecipientState,
+    /// Enhanced status of the last attempt (`4.2.2`); empty where it was not tried yet.
+    pub status: String,
+    /// Who said so; empty where it was this relay.
+    pub by: String,
+    /// What was said.
+    pub words: String,
+}
+
+/// What became of a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecipientState {
+    /// Still owed.
+    Waiting,
+    /// Delivered or passed on.
+    Delivered,
+    /// Given up.
+    Failed,
+}
+
+/// Which messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// One.
+    One(Id),
+    /// Every message of the queue.
+    All,
+}
+
+/// What to do with messages of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Try now; what is held is released.
+    Retry,
+    /// No attempts until released.
+    Hold,
+    /// As before it was held.
+    Release,
+    /// Forget it, without a bounce.
+    Drop,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Event {
+    /// When, where the clock was set.
+    #[serde(serialize_with = "seconds_since_1970")]
+    pub at: Option<Wall>,
+    /// Queue id; empty where there was no message.
+    pub id: String,
+    /// What kind, the word of the log: `received`, `delivered`, `deferred`, `bounced`, `refused`,
+    /// `held`, `released`, `dropped` …; the page shows any other as well, without a colour. A
+    /// message's story ends with `delivered`, `bounced` or `dropped`.
+    pub event: String,
+    /// What, in words, with the remote's own.
+    pub words: String,
+}
+
+/// What to do with a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Apply {
+    /// Only look whether it is right.
+    Check,
+    /// Keep it and let it take effect.
+    Save,
+}
+
+/// Something that is wrong, in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Key of the configuration (`routes[0].via`), or what it is about (`spool`, `index`, `clock`
+    /// …); may be empty.
+    pub key: String,
+    /// What was found and what would be right.
+    pub words: String,
+}
+
+/// One line of the settings table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SettingRow {
+    /// Key, with dots: `limits.message`.
+    pub key: String,
+    /// What it holds: `text`, `secret`, `yes or no`, `number`, `size`, `time`, `choice`, `list` or
+    /// `objects`.
+    pub kind: String,
+    /// What is allowed, in words; the words themselves, with `, ` between them, where it is a
+    /// `choice`.
+    pub allowed: String,
+    /// Default as it would stand in the document; empty where there is none.
+    pub default: String,
+    /// What it is for, in a sentence or two.
+    pub help: String,
+    /// A value as it could stand in the document.
+    pub example: String,
+}
+
+/// A change of a local user.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UserChange {
+    /// A new user; without a password nobody can log in, but mail is taken.
+    Add(Option<String>),
+    /// Another password.
+    Password(String),
+    /// Gone; the mail in the Maildir stays.
+    Remove,
+}
+
+/// Has the page a password?
+#[derive(Clone, PartialEq, Eq)]
+pub enum AdminState {
+    /// Not yet: who knows this code, printed at the start, may set one.
+    NotSet {
+        /// The code.
+        code: String,
+    },
+    /// Yes.
+    Set,
+}
+
+/// What came of an attempt to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminLogin {
+    /// The password is right.
+    Welcome,
+    /// It is not.
+    Wrong,
+    /// Not looked at: too many wrong ones came from there; try again in so many seconds.
+    Throttled(u64),
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde's serialize_with hands it over")]
+fn text<S: Serializer>(id: &Id, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&id.to_string())
+}
+
+fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(time.as_secs())
+}
+
+#[expect(clippy::ref_option, reason = "as serde's serialize_with hands it over")]
+fn maybe_seconds<S: Serializer>(time: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+    time.map(|t| t.as_secs()).serialize(to)
+}
+
+#[expect(clippy::ref_option, reason = "as serde's serialize_with hands it over")]
+fn seconds_since_1970<S: Serializer>(at: &Option<Wall>, to: S) -> Result<S::Ok, S::Error> {
+    at.map(|w| w.0).serialize(to)
+}

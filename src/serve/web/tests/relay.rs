@@ -1,0 +1,173 @@
+//! A relay that is not there: what the page asks of it is answered at once, and kept for the test
+//! to look at.
+
+use crate::{
+    relay::envelope::Id,
+    serve::web::office::{
+        Action, AdminLogin, AdminState, Apply, Event, Message, Office, Page, Problem, QueuePage,
+        RecipientRow, RecipientState, Row, SettingRow, State, Status, UserChange, Which,
+    },
+    sys::Pending,
+    time::Wall,
+};
+use futures_lite::future::yield_now;
+use std::{cell::RefCell, future::ready, net::IpAddr, time::Duration};
+
+/// What a stranger may have put into every text of a message.
+pub(super) const HOSTILE: &str =
+    "\"'\\ \u{0}\u{7}\u{1b}[31m\r\n\t</script><img src=x onerror=alert(1)> \u{202e}é😀";
+
+/// The relay.
+pub(super) struct Relay {
+    pub(super) password: RefCell<Option<String>>,
+    pub(super) document: RefCell<String>,
+    /// Everything that was to be changed, in words.
+    pub(super) done: RefCell<Vec<String>>,
+    pub(super) well: RefCell<Result<(), String>>,
+}
+
+impl Default for Relay {
+    fn default() -> Relay {
+        Relay {
+            password: RefCell::new(Some("correct horse".into())),
+            document: RefCell::new("{\"hostname\":\"relay.example.org\"}".into()),
+            done: RefCell::default(),
+            well: RefCell::new(Ok(())),
+        }
+    }
+}
+
+impl Relay {
+    fn note<T: 'static>(&self, what: String, answer: T) -> Pending<'static, T> {
+        self.done.borrow_mut().push(what);
+        Box::pin(ready(answer))
+    }
+}
+
+pub(super) fn row() -> Row {
+    Row {
+        id: Id::new(7),
+        from: HOSTILE.into(),
+        to: vec![HOSTILE.into(), "b@example.org".into()],
+        size: 2048,
+        state: State::Waiting,
+        attempts: 3,
+        arrived: Some(Wall(1_795_338_000)),
+        next: Some(Duration::from_secs(90)),
+        reason: HOSTILE.into(),
+        subject: HOSTILE.into(),
+    }
+}
+
+impl Office for Relay {
+    fn status(&self) -> Pending<'_, Status> {
+        let status = Status { hostname: HOSTILE.into(), ..Status::default() };
+        Box::pin(ready(status))
+    }
+    fn queue(&self, page: Page) -> Pending<'_, QueuePage> {
+        let rows = vec![row(); page.limit];
+        self.note(format!("queue {} {}", page.offset, page.limit), QueuePage { total: 1000, rows })
+    }
+    fn message(&self, id: Id) -> Pending<'_, Option<Message>> {
+        let recipient = RecipientRow {
+            to: HOSTILE.into(),
+            state: RecipientState::Waiting,
+            status: "4.2.2".into(),
+            by: HOSTILE.into(),
+            words: HOSTILE.into(),
+        };
+        Box::pin(ready((id == Id::new(7)).then(|| Message {
+            row: row(),
+            recipients: vec![recipient],
+            source: HOSTILE.into(),
+            message_id: HOSTILE.into(),
+            header: HOSTILE.into(),
+        })))
+    }
+    fn act(&self, which: Which, action: Action) -> Pending<'_, Result<u64, String>> {
+        let answer = match which {
+            Which::One(id) if id != Id::new(7) => Err("no such message".into()),
+            Which::One(_) => Ok(1),
+            Which::All => Ok(12),
+        };
+        self.note(format!("{action:?} {which:?}"), answer)
+    }
+    fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>> {
+        let event = Event {
+            at: None,
+            id: "0000000007".into(),
+            event: "delivered".into(),
+            words: HOSTILE.into(),
+        };
+        self.note(format!("trace {query}"), vec![event])
+    }
+    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
+        self.note(format!("recent {limit}"), Vec::new())
+    }
+    fn document(&self) -> String {
+        self.document.borrow().clone()
+    }
+    fn apply<'a>(&'a self, document: &'a str, how: Apply) -> Pending<'a, Result<(), Vec<Problem>>> {
+        let problem = |key: &str| Problem { key: key.into(), words: HOSTILE.into() };
+        let answer = if document.contains("bad") {
+            Err(vec![problem("hostname"), problem("routes[0].via")])
+        } else {
+            if how == Apply::Save {
+                *self.document.borrow_mut() = document.into();
+            }
+            Ok(())
+        };
+        self.note(format!("{how:?} {}", document.len()), answer)
+    }
+    fn settings(&self) -> Vec<SettingRow> {
+        vec![SettingRow { key: "hostname".into(), ..SettingRow::default() }]
+    }
+    fn test<'a>(&'a self, to: &'a str, from: Option<&'a str>) -> Pending<'a, Result<Id, String>> {
+        let answer = if to.contains('@') { Ok(Id::new(7)) } else { Err(HOSTILE.into()) };
+        self.note(format!("test {to} {from:?}"), answer)
+    }
+    fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>> {
+        let what = match change {
+            UserChange::Add(password) => format!("add {name} {password:?}"),
+            UserChange::Password(password) => format!("password {name} {password}"),
+            UserChange::Remove => format!("remove {name}"),
+        };
+        self.note(what, Ok(()))
+    }
+    fn admin(&self) -> AdminState {
+        match &*self.password.borrow() {
+            None => AdminState::NotSet { code: "ABCD-1234".into() },
+            Some(_) => AdminState::Set,
+        }
+    }
+    fn set_admin<'a>(&'a self, password: &'a str) -> Pending<'a, Result<(), String>> {
+        *self.password.borrow_mut() = Some(password.into());
+        self.note("set_admin".into(), Ok(()))
+    }
+    fn check_admin<'a>(
+        &'a self,
+        peer: Option<IpAddr>,
+        password: &'a str,
+    ) -> Pending<'a, AdminLogin> {
+        Box::pin(async move {
+            yield_now().await;
+            if peer == Some([192, 0, 2, 66].into()) {
+                return AdminLogin::Throttled(7);
+            }
+            let right = self.password.borrow().as_deref() == Some(password);
+            if right { AdminLogin::Welcome } else { AdminLogin::Wrong }
+        })
+    }
+    fn hosts(&self) -> Vec<String> {
+        vec!["relay.example.org".into()]
+    }
+    fn check(&self) -> Pending<'_, Vec<Problem>> {
+        Box::pin(std::future::ready(Vec::new()))
+    }
+    fn health(&self) -> Result<(), String> {
+        self.well.borrow().clone()
+    }
+    fn metrics(&self) -> String {
+        "waypost_queue_messages 1\n".into()
+    }
+}

@@ -4,5 +4,15 @@
 //! message into the spool; `work` and `lane` get it out again; `control` keeps the configuration,
 //! `desk` is what page and command line talk to; `start` puts it all together.
 
+pub mod control;
+pub mod desk;
+pub mod intake;
+pub mod lane;
+pub mod listen;
+pub mod receive;
+pub mod relay;
+pub mod start;
 #[cfg(test)]
+mod tests;
 pub mod web;
+pub mod work;

@@ -1,0 +1,646 @@
+//! The relay as its page and its command line see it: answers what [`Office`] asks.
+
+use super::{
+    control::Control,
+    intake::{Intake, Source},
+    lane,
+    receive::path,
+    relay::Relay,
+    web::office::{
+        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Last, Message, Office, Page,
+        Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool, State,
+        Status, UserChange, Which,
+    },
+};
+use crate::{
+    limits,
+    proto::{
+        mail::{address::Address, mime},
+        smtp::client::{Outgoing, Reporter},
+        status::{Class, Outcome},
+    },
+    relay::{
+        admit::{Refusal, Who},
+        deliver::{self, Freight, Note, Way},
+        envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
+        queue::{self, Item},
+        route::{self, Hop},
+        trace::{self, Dated},
+    },
+    sys::Pending,
+    time::{Instant, Wall},
+};
+use std::{cell::Cell, io, net::IpAddr, rc::Rc, time::Duration};
+
+/// The relay behind its page.
+pub struct Desk {
+    relay: Rc<Relay>,
+    control: Rc<Control>,
+}
+
+impl Desk {
+    /// For this relay.
+    pub fn new(relay: Rc<Relay>, control: Rc<Control>) -> Desk {
+        Desk { relay, control }
+    }
+
+    /// `None` where it has gone meanwhile. What the flash does not give back is shown all the same:
+    /// a person must be able to see it and to drop it.
+    async fn row(&self, id: Id, item: Item) -> Option<(Row, Envelope, Progress, String)> {
+        let now = self.relay.sys.clock.now();
+        let (state, next) = match item.state {
+            queue::State::Held => (State::Held, None),
+            queue::State::Sending => (State::Sending, None),
+            queue::State::Parked => (State::Due, Some(Duration::ZERO)),
+            queue::State::Waiting(at) if at <= now => (State::Due, Some(Duration::ZERO)),
+            queue::State::Waiting(at) => (State::Waiting, Some(at.since(now))),
+        };
+        let (envelope, progress) = match self.relay.load(id).await {
+            Ok(loaded) => loaded,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => return Some(unreadable(id, item, (state, next), &error)),
+        };
+        let body = self.relay.spool.body(id).await;
+        let head = match &body {
+            Ok(body) => body.chunk(0).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let owed: Vec<usize> = progress.owed().collect();
+        let to = owed.iter().filter_map(|n| envelope.recipients.get(*n)).map(|r| r.to.to_string());
+        let row = Row {
+            id,
+            from: envelope.from.as_ref().map_or(String::new(), ToString::to_string),
+            to: to.take(limits::WEB_RECIPIENTS).collect(),
+            size: item.size,
+            state,
+            attempts: progress.attempts,
+            arrived: envelope.arrived,
+            next,
+            reason: reason(&progress, &owed, item.offline > 0),
+            subject: mime::subject(&head),
+        };
+        let end = head.windows(4).position(|w| w == b"\r\n\r\n").map_or(head.len(), |at| at + 2);
+        let end = end.min(limits::WEB_HEADER_BYTES);
+        let text = String::from_utf8_lossy(&head[..end]).into_owned();
+        Some((row, envelope, progress, text))
+    }
+
+    async fn act_on(&self, id: Id, action: Action) -> Result<bool, String> {
+        let relay = &self.relay;
+        let item = relay.queue.item(id).ok_or_else(|| format!("no message {id} in the queue"))?;
+        let Some(taken) = Taken::take(relay, id) else {
+            return if action == Action::Retry {
+                Ok(true)
+            } else {
+                Err(format!(
+                    "{id} is on its way at this moment; try again when the attempt is over"
+                ))
+            };
+        };
+        let held = item.state == queue::State::Held;
+        let now = relay.sys.clock.now();
+        let due = queue::State::Waiting(now);
+        // Where it cannot be read, it can be dropped all the same.
+        let loaded = relay.load(id).await;
+        let message_id = loaded.as_ref().map_or("", |(envelope, _)| &envelope.message_id);
+        let event = |kind| trace::Event::of(kind, id, message_id);
+        let kind = match action {
+            Action::Retry | Action::Release if !held => "retried",
+            Action::Retry | Action::Release => "released",
+            Action::Hold => "held",
+            Action::Drop => "dropped",
+        };
+        let fault = |error: &io::Error| format!("the spool could not be written: {error}");
+        match action {
+            Action::Drop => {
+                relay.spool.done(id).await.map_err(|error| fault(&error))?;
+                taken.forget();
+            }
+            Action::Hold | Action::Retry | Action::Release => {
+                let holding = action == Action::Hold;
+                if holding != held {
+                    let (_, progress) = loaded.as_ref().map_err(fault)?;
+                    let progress = Progress { held: holding, ..progress.clone() };
+                    relay.spool.settle(id, &progress).await.map_err(|error| fault(&error))?;
+                    relay.queue.settled(id);
+                }
+                taken.put(if holding { queue::State::Held } else { due });
+            }
+        }
+        relay.tell(event(kind));
+        Ok(true)
+    }
+
+    /// "Retry all" is made without reading each message: what is held stays held.
+    fn hasten_all(&self) -> u64 {
+        let hastened = self.relay.hasten_all();
+        self.relay.tell(trace::Event::new("retry-all").with("messages", hastened));
+        hastened
+    }
+
+    async fn send_test(&self, to: &str, from: Option<&str>) -> Result<Id, String> {
+        let relay = &self.relay;
+        let settings = relay.settings();
+        let config = &settings.config;
+        let address = |text: &str| {
+            Address::parse(text.trim()).map_err(|why| format!("'{text}' is no address: {why}"))
+        };
+        let to = address(to)?;
+        let from = match from.filter(|from| !from.trim().is_empty()) {
+            Some(from) => address(from)?,
+            None => address(&format!("waypost@{}", config.hostname))?,
+        };
+        let who = Who { peer: None, user: None, trusted: true };
+        let refused = |refusal: Refusal| refusal.reply.to_string();
+        let from = settings.policy.mail(&who, Some(&from)).map_err(refused)?;
+        let targets = settings.policy.rcpt(&who, &to).map_err(refused)?;
+        let recipient = |to| Recipient { to, orcpt: String::new(), notify: Notify::default() };
+        let recipients: Vec<Recipient> = targets.into_iter().map(|t| recipient(t.to)).collect();
+        let source = Source { who, helo: "page".into(), tls: None, protocol: "HTTP" };
+        let addresses: Vec<Address> = recipients.iter().map(|r| r.to.clone()).collect();
+        let mut intake = Intake::new(relay, source, from.clone(), &addresses);
+        let id = intake.id();
+        let text = format!(
+            "From: Waypost <{}>\r\nTo: <{to}>\r\nSubject: Test message {id}\r\n\
+             MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\
+             This is a test message from the mail relay {}.\r\n\r\n\
+             If you can read it, mail gets through. Its number there is {id}.\r\n",
+            path(from.as_ref()),
+            config.hostname
+        );
+        intake.append(text.as_bytes()).await;
+        let envelope = Envelope { from, recipients, ..Envelope::default() };
+        intake.commit(envelope).await.map_err(refused)
+    }
+
+    fn outward(&self) -> String {
+        let config = self.relay.config();
+        let anyone = Address::parse("anyone@example.com").expect("a plain address");
+        match route::route(&config, &anyone) {
+            Hop::Remote(destination) => match &destination.login {
+                Some(login) => {
+                    format!("mail through {} as {}", lane::words(&destination), login.user)
+                }
+                None if matches!(destination.next, route::NextHop::Mx(_)) => {
+                    "mail straight to each recipient's own server".into()
+                }
+                None => format!("mail through {}", lane::words(&destination)),
+            },
+            Hop::Local(_) | Hop::Unknown => "mail nowhere: all of it stays here".into(),
+        }
+    }
+
+    async fn queued(&self, now: Instant) -> Queued {
+        let mut queued = Queued::default();
+        let mut first: Option<(Instant, Id)> = None;
+        let mut oldest: Option<Wall> = None;
+        for id in self.relay.queue.ids() {
+            let Some(item) = self.relay.queue.item(id) else { continue };
+            queued.total += 1;
+            oldest = [oldest, item.arrived].into_iter().flatten().min();
+            match item.state {
+                queue::State::Held => queued.held += 1,
+                queue::State::Sending => queued.sending += 1,
+                queue::State::Parked => queued.due += 1,
+                queue::State::Waiting(at) if at <= now => queued.due += 1,
+                queue::State::Waiting(at) => {
+                    queued.waiting += 1;
+                    if first.is_none_or(|(soonest, _)| at < soonest) {
+                        first = Some((at, id));
+                    }
+                }
+            }
+        }
+        if let Some((_, id)) = first
+            && let Ok((_, progress)) = self.relay.load(id).await
+        {
+            let owed: Vec<usize> = progress.owed().collect();
+            let offline = self.relay.queue.item(id).is_some_and(|item| item.offline > 0);
+            queued.reason = reason(&progress, &owed, offline);
+        }
+        if let (Some(arrived), Some(now)) = (oldest, self.relay.sys.clock.wall()) {
+            queued.oldest = Some(now.0.saturating_sub(arrived.0));
+        }
+        queued
+    }
+
+    fn last(&self, cell: &Cell<Option<(Instant, Option<Wall>)>>, kinds: &[&str]) -> Option<Last> {
+        let (at, _) = cell.get()?;
+        let recent = self.relay.history.recent(limits::HISTORY_RECENT);
+        let event = recent.into_iter().find(|dated| kinds.contains(&dated.event.kind.as_str()));
+        Some(Last {
+            ago: self.relay.sys.clock.now().since(at).as_secs(),
+            id: event.as_ref().map_or(String::new(), |d| d.event.field("id").to_string()),
+            words: event.map_or(String::new(), |d| d.event.words()),
+        })
+    }
+
+    fn last_trouble(&self) -> Option<Last> {
+        let kinds = ["deferred", "failed", "refused", "login-failed", "unsettled", "lost"];
+        let recent = self.relay.history.recent(limits::HISTORY_RECENT);
+        let dated = recent.into_iter().find(|dated| kinds.contains(&dated.event.kind.as_str()))?;
+        Some(Last {
+            ago: self.relay.sys.clock.now().since(dated.since).as_secs(),
+            id: dated.event.field("id").to_string(),
+            words: dated.event.words(),
+        })
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.control.problems();
+        let mut add = |key: &str, words: String| {
+            if !words.is_empty() {
+                problems.push(Problem { key: key.into(), words });
+            }
+        };
+        let usage = self.relay.spool.usage();
+        add("spool", usage.trouble.clone());
+        add("index", self.relay.sys.index.trouble());
+        if usage.used * 10 > usage.room * 9 {
+            let words = "The spool is nearly full: new mail will be refused soon. Look at the \
+                         queue for what waits.";
+            add("spool", words.into());
+        }
+        if self.relay.sys.clock.wall().is_none() {
+            add(
+                "clock",
+                "The clock is not set yet. Mail is taken and kept; dates come later.".into(),
+            );
+        }
+        let offline = self.relay.queue.offline();
+        if offline > 0 {
+            let what = match offline {
+                1 => "1 message waits".into(),
+                n => format!("{n} messages wait"),
+            };
+            let words = format!(
+                "Nobody outside can be reached; {what} for the line. That time does not count."
+            );
+            add("line", words);
+        }
+        problems
+    }
+
+    async fn look(&self) -> Vec<Problem> {
+        let relay = &self.relay;
+        let config = relay.config();
+        let mut problems = self.problems();
+        let mut add = |key: String, words: String| problems.push(Problem { key, words });
+        // Reserved for such use, RFC 2606 §3; any answer at all will do.
+        if let Err(trouble) = relay.resolver.exchangers("example.com", false).await
+            && !trouble.contact
+        {
+            add("dns".into(), format!("No name server answers: {}", trouble.outcome.text));
+        }
+        for (n, destination) in route::smarthosts(&config) {
+            let way = Way {
+                sys: &relay.sys,
+                resolver: &relay.resolver,
+                hostname: &config.hostname,
+                port: config.delivery_port,
+                ipv6: config.delivery_ipv6,
+            };
+            let words = lane::words(&destination);
+            let mut visitor = Knock;
+            let knock = deliver::deliver(&way, &destination, &mut visitor);
+            match relay.sys.within(limits::KNOCK_WAIT, knock).await {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => {
+                    let Outcome { by, text, .. } = failure.outcome;
+                    let said = if by.is_empty() { text } else { format!("{by} said: {text}") };
+                    add(format!("routes[{n}]"), format!("{words} cannot be used: {said}"));
+                }
+                None => add(format!("routes[{n}]"), format!("{words} does not answer in time")),
+            }
+        }
+        problems
+    }
+
+    async fn whole_status(&self) -> Status {
+        let relay = &self.relay;
+        let now = relay.sys.clock.now();
+        let config = relay.config();
+        let usage = relay.spool.usage();
+        let door = |(service, address): (super::listen::Service, std::net::SocketAddr)| Door {
+            service: service.key().into(),
+            address: address.to_string(),
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            hostname: config.hostname.clone(),
+            now: relay.sys.clock.wall(),
+            uptime: Duration::from_millis(now.0),
+            queued: self.queued(now).await,
+            last_in: self.last(&relay.figures.last_in, &["accepted"]),
+            last_out: self.last(&relay.figures.last_out, &["delivered"]),
+            last_trouble: self.last_trouble(),
+            counts: Counts {
+                received: relay.figures.accepted.get(),
+                delivered: relay.figures.delivered.get(),
+                bounced: relay.figures.failed.get(),
+                refused: relay.figures.refused.get(),
+            },
+            spool: Spool { used: usage.used, most: usage.room },
+            memory: None,
+            flash_written: usage.written,
+            listening: self.control.listening().into_iter().map(door).collect(),
+            addresses: self.control.own_addresses(),
+            trusted: relay.settings().policy.trusted().iter().map(ToString::to_string).collect(),
+            outward: self.outward(),
+            problems: self.problems(),
+        }
+    }
+}
+
+impl Office for Desk {
+    fn status(&self) -> Pending<'_, Status> {
+        Box::pin(self.whole_status())
+    }
+
+    fn queue(&self, page: Page) -> Pending<'_, QueuePage> {
+        Box::pin(async move {
+            let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
+            let mut rows = Vec::new();
+            for (id, item) in self.relay.queue.page(offset, page.limit) {
+                rows.extend(self.row(id, item).await.map(|(row, ..)| row));
+            }
+            QueuePage { total: self.relay.queue.len() as u64, rows }
+        })
+    }
+
+    fn message(&self, id: Id) -> Pending<'_, Option<Message>> {
+        Box::pin(async move {
+            let item = self.relay.queue.item(id)?;
+            let (row, envelope, progress, header) = self.row(id, item).await?;
+            let recipients = envelope.recipients.iter().zip(&progress.outcomes).map(recipient_row);
+            Some(Message {
+                row,
+                recipients: recipients.collect(),
+                source: envelope.source,
+                message_id: envelope.message_id,
+                header,
+            })
+        })
+    }
+
+    fn act(&self, which: Which, action: Action) -> Pending<'_, Result<u64, String>> {
+        Box::pin(async move {
+            match (which, action) {
+                (Which::One(id), _) => {
+                    if matches!(action, Action::Retry | Action::Release) {
+                        self.relay.urgent.raise();
+                    }
+                    self.act_on(id, action).await.map(u64::from)
+                }
+                (Which::All, Action::Retry) => Ok(self.hasten_all()),
+                (Which::All, _) => {
+                    let mut done = 0;
+                    for id in self.relay.queue.ids() {
+                        done += u64::from(self.act_on(id, action).await.unwrap_or(false));
+                    }
+                    Ok(done)
+                }
+            }
+        })
+    }
+
+    fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>> {
+        Box::pin(async move {
+            let relay = &self.relay;
+            let found = relay.history.find(&relay.sys, query, limits::WEB_EVENTS).await;
+            let found = found.unwrap_or_else(|_| relay.history.find_recent(query));
+            found.iter().map(event).collect()
+        })
+    }
+
+    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
+        let recent = self.relay.history.recent(limit).iter().map(event).collect();
+        Box::pin(std::future::ready(recent))
+    }
+
+    fn document(&self) -> String {
+        self.control.document()
+    }
+
+    fn apply<'a>(&'a self, document: &'a str, how: Apply) -> Pending<'a, Result<(), Vec<Problem>>> {
+        Box::pin(self.control.apply(document, how))
+    }
+
+    fn check(&self) -> Pending<'_, Vec<Problem>> {
+        Box::pin(self.look())
+    }
+
+    fn settings(&self) -> Vec<SettingRow> {
+        self.control.settings()
+    }
+
+    fn test<'a>(&'a self, to: &'a str, from: Option<&'a str>) -> Pending<'a, Result<Id, String>> {
+        Box::pin(self.send_test(to, from))
+    }
+
+    fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>> {
+        Box::pin(self.control.user(name, change))
+    }
+
+    fn admin(&self) -> AdminState {
+        self.control.admin()
+    }
+
+    fn set_admin<'a>(&'a self, password: &'a str) -> Pending<'a, Result<(), String>> {
+        Box::pin(self.control.set_admin(password))
+    }
+
+    fn check_admin<'a>(
+        &'a self,
+        peer: Option<IpAddr>,
+        password: &'a str,
+    ) -> Pending<'a, AdminLogin> {
+        Box::pin(self.control.check_admin(peer, password))
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        vec![self.relay.config().hostname.clone()]
+    }
+
+    fn health(&self) -> Result<(), String> {
+        let usage = self.relay.spool.usage();
+        if self.relay.is_stopping() {
+            return Err("stopping".into());
+        }
+        if !self.relay.spool.has_room(0) {
+            return Err("the spool is full".into());
+        }
+        if usage.trouble.is_empty() { Ok(()) } else { Err(usage.trouble) }
+    }
+
+    fn metrics(&self) -> String {
+        let relay = &self.relay;
+        let usage = relay.spool.usage();
+        let figures = &relay.figures;
+        let rows = [
+            (
+                "waypost_accepted_messages_total",
+                "counter",
+                "Messages accepted",
+                figures.accepted.get(),
+            ),
+            (
+                "waypost_delivered_recipients_total",
+                "counter",
+                "Recipients delivered or passed on",
+                figures.delivered.get(),
+            ),
+            (
+                "waypost_deferred_recipients_total",
+                "counter",
+                "Attempts put off, by recipient",
+                figures.deferred.get(),
+            ),
+            (
+                "waypost_failed_recipients_total",
+                "counter",
+                "Recipients given up",
+                figures.failed.get(),
+            ),
+            (
+                "waypost_refused_commands_total",
+                "counter",
+                "SMTP commands refused",
+                figures.refused.get(),
+            ),
+            ("waypost_queue_messages", "gauge", "Messages in the queue", relay.queue.len() as u64),
+            (
+                "waypost_queue_offline_messages",
+                "gauge",
+                "Messages that wait because nobody could be reached",
+                relay.queue.offline() as u64,
+            ),
+            ("waypost_spool_used_bytes", "gauge", "Room of the spool that is used", usage.used),
+            ("waypost_spool_room_bytes", "gauge", "Room of the spool", usage.room),
+            (
+                "waypost_flash_written_bytes_total",
+                "counter",
+                "Octets the spool wrote to flash",
+                usage.written,
+            ),
+            ("waypost_flash_syncs_total", "counter", "Syncs the spool asked for", usage.syncs),
+            (
+                "waypost_uptime_seconds",
+                "gauge",
+                "Time since the start",
+                relay.sys.clock.now().0 / 1000,
+            ),
+        ];
+        let row = |(name, kind, help, value): (&str, &str, &str, u64)| {
+            format!("# HELP {name} {help}.\n# TYPE {name} {kind}\n{name} {value}\n")
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+/// A message in a person's hand. If that lets go (the browser has left, the spool has failed), it
+/// is as it was.
+struct Taken {
+    relay: Rc<Relay>,
+    id: Id,
+    was: queue::State,
+    over: bool,
+}
+
+impl Taken {
+    fn take(relay: &Rc<Relay>, id: Id) -> Option<Taken> {
+        let was = relay.queue.take(id)?;
+        Some(Taken { relay: relay.clone(), id, was, over: false })
+    }
+
+    fn put(mut self, state: queue::State) {
+        self.over = true;
+        self.relay.queue.give_back(self.id, self.was, self.relay.sys.clock.now(), state);
+    }
+
+    fn forget(mut self) {
+        self.over = true;
+        self.relay.queue.remove(self.id);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.over {
+            // Nothing has changed, also not since when it counts.
+            let (relay, was) = (&self.relay, self.was);
+            relay.queue.give_back(self.id, queue::State::Sending, relay.sys.clock.now(), was);
+        }
+    }
+}
+
+/// The row of a message that cannot be read.
+fn unreadable(
+    id: Id,
+    item: Item,
+    (state, next): (State, Option<Duration>),
+    error: &io::Error,
+) -> (Row, Envelope, Progress, String) {
+    let row = Row {
+        id,
+        from: String::new(),
+        to: Vec::new(),
+        size: item.size,
+        state,
+        attempts: 0,
+        arrived: item.arrived,
+        next,
+        reason: format!("it cannot be read: {error}"),
+        subject: String::new(),
+    };
+    (row, Envelope::default(), Progress::default(), String::new())
+}
+
+/// A visit without a message: does the server let us in?
+struct Knock;
+
+impl Freight for Knock {
+    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+        Box::pin(std::future::ready(None))
+    }
+    fn chunk(&mut self, _offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+    fn report(&mut self, _outcomes: Vec<Outcome>, _reporter: Reporter) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+    fn note(&mut self, _note: Note) {}
+}
+
+/// Why a message is still here, in words, with the remote's own.
+fn reason(progress: &Progress, owed: &[usize], offline: bool) -> String {
+    let last = owed.iter().find_map(|n| progress.outcomes.get(*n)?.as_ref());
+    let Some(last) = last else { return String::new() };
+    let said = if last.by.is_empty() { String::new() } else { format!("{} said: ", last.by) };
+    let line = if offline { " (nobody outside could be reached)" } else { "" };
+    format!("{said}{}{line}", last.text)
+}
+
+fn recipient_row((recipient, outcome): (&Recipient, &Option<Outcome>)) -> RecipientRow {
+    let class = outcome.as_ref().map(|o| o.status.class);
+    RecipientRow {
+        to: recipient.to.to_string(),
+        state: match class {
+            Some(Class::Success) => RecipientState::Delivered,
+            Some(Class::Permanent) => RecipientState::Failed,
+            Some(Class::Transient) | None => RecipientState::Waiting,
+        },
+        status: outcome.as_ref().map_or(String::new(), |o| o.status.to_string()),
+        by: outcome.as_ref().map_or(String::new(), |o| o.by.clone()),
+        words: outcome.as_ref().map_or(String::new(), |o| o.text.clone()),
+    }
+}
+
+fn event(dated: &Dated) -> Event {
+    Event {
+        at: dated.at,
+        id: dated.event.field("id").to_string(),
+        event: dated.event.kind.clone(),
+        words: dated.event.words(),
+    }
+}

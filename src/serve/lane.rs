@@ -1,0 +1,484 @@
+//! Lanes: what waits for one destination, and the connections that carry it.
+//!
+//! All of it is bounded: jobs that wait for one destination, jobs in all, connections to one
+//! destination, connections in all. A message for which there is no room is *parked*: no more than
+//! its id is kept until a job has left.
+
+use super::{
+    relay::Relay,
+    work::{Attempt, Job},
+};
+use crate::{
+    limits,
+    proto::{
+        smtp::client::{Forward, Outgoing, Reporter},
+        status::{Class, Outcome, Status},
+    },
+    relay::{
+        deliver::{self, Freight, Note, Way},
+        envelope::{Id, Octets, Ret},
+        route::{Destination, NextHop},
+        spool::Body,
+        trace::Event,
+    },
+    sys::{Pending, Signal},
+    time::Instant,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{HashMap, VecDeque},
+    io,
+    rc::Rc,
+};
+
+/// The lanes that are in use or were lately.
+pub struct Lanes {
+    relay: Rc<Relay>,
+    by_destination: RefCell<HashMap<Destination, Rc<Lane>>>,
+    /// Lanes made so far.
+    made: Cell<u64>,
+    /// Jobs that wait in a lane or are carried.
+    jobs: Cell<usize>,
+    /// Messages for which there were too many of them.
+    parked: RefCell<VecDeque<Id>>,
+    /// Connections open or opening.
+    connections: Cell<usize>,
+    /// Lanes for which there were too many of them.
+    starved: RefCell<VecDeque<Rc<Lane>>>,
+    /// The configuration by whose routes the jobs have come.
+    configured: Cell<u64>,
+}
+
+struct Lane {
+    number: u64,
+    destination: Destination,
+    waiting: RefCell<VecDeque<Seated>>,
+    /// Messages for which there were too many of them.
+    parked: RefCell<VecDeque<Id>>,
+    more: Signal,
+    /// Connections open or opening.
+    runners: Cell<usize>,
+    /// Connections that wait for a job.
+    idle: Cell<usize>,
+    /// It is among the starved.
+    starved: Cell<bool>,
+    /// Routes have changed: nothing comes any more.
+    closed: Cell<bool>,
+    /// No host could be used: until then, every job ends like the last one.
+    rest: RefCell<Option<Rest>>,
+}
+
+struct Rest {
+    until: Instant,
+    /// How often a person had wanted everything tried now.
+    urgent: u64,
+    outcome: Outcome,
+    contact: bool,
+}
+
+/// A job with its place among all jobs.
+struct Seated {
+    job: Job,
+    _seat: Seat,
+}
+
+struct Seat(Rc<Lanes>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.jobs.set(self.0.jobs.get() - 1);
+        self.0.wake(&self.0.parked, 1);
+    }
+}
+
+impl Lanes {
+    /// No lanes yet.
+    pub fn new(relay: Rc<Relay>) -> Rc<Lanes> {
+        let configured = Cell::new(relay.changed.count());
+        Rc::new(Lanes {
+            relay,
+            by_destination: RefCell::default(),
+            made: Cell::default(),
+            jobs: Cell::default(),
+            parked: RefCell::default(),
+            connections: Cell::default(),
+            starved: RefCell::default(),
+            configured,
+        })
+    }
+
+    /// Is there room for a job on the lane to `destination`?
+    pub fn has_room(&self, destination: &Destination) -> bool {
+        let lane = self.by_destination.borrow().get(destination).cloned();
+        if lane.as_ref().is_some_and(|lane| self.rested(lane).is_some()) {
+            return true;
+        }
+        let waiting = lane.map_or(0, |lane| lane.waiting.borrow().len());
+        self.jobs.get() < limits::LANES_JOBS && waiting < limits::LANE_WAITING
+    }
+
+    /// Put a job on the lane to `destination`; a connection is opened where those there are have
+    /// enough to do.
+    pub fn add(self: &Rc<Self>, destination: &Destination, job: Job) {
+        let lane = self.lane(destination);
+        if let Some((outcome, contact)) = self.rested(&lane) {
+            self.relay.sys.spawn(job.end_all(outcome, contact));
+            return;
+        }
+        self.jobs.set(self.jobs.get() + 1);
+        lane.waiting.borrow_mut().push_back(Seated { job, _seat: Seat(self.clone()) });
+        lane.more.raise();
+        self.serve(&lane);
+    }
+
+    /// A parked message is due again as soon as there may be room for it.
+    pub fn park(self: &Rc<Self>, destination: &Destination, id: Id) {
+        if self.has_room(destination) {
+            self.relay.queue.unpark(id, self.relay.sys.clock.now());
+        } else if self.jobs.get() >= limits::LANES_JOBS {
+            self.parked.borrow_mut().push_back(id);
+        } else {
+            self.lane(destination).parked.borrow_mut().push_back(id);
+        }
+    }
+
+    /// Where the configuration has changed, what waits is routed anew, and connections that are
+    /// open carry what they have and no more.
+    pub fn renew(&self) {
+        let changed = self.relay.changed.count();
+        if self.configured.replace(changed) == changed {
+            return;
+        }
+        for lane in self.take_all() {
+            lane.closed.set(true);
+            for Seated { job, _seat } in lane.waiting.take() {
+                self.relay.sys.spawn(job.put_back());
+            }
+            self.wake(&lane.parked, usize::MAX);
+        }
+        self.wake(&self.parked, usize::MAX);
+    }
+
+    /// The relay ends: nothing waits any more.
+    pub fn close(&self) {
+        for lane in self.take_all() {
+            lane.closed.set(true);
+            drop(lane.waiting.take());
+        }
+    }
+
+    /// All lanes, in the order in which they were made.
+    fn take_all(&self) -> Vec<Rc<Lane>> {
+        self.starved.take().iter().for_each(|lane| lane.starved.set(false));
+        let mut lanes: Vec<Rc<Lane>> = self.by_destination.take().into_values().collect();
+        lanes.sort_unstable_by_key(|lane| lane.number);
+        lanes
+    }
+
+    fn lane(&self, destination: &Destination) -> Rc<Lane> {
+        let mut lanes = self.by_destination.borrow_mut();
+        if let Some(lane) = lanes.get(destination) {
+            return lane.clone();
+        }
+        if lanes.len() >= limits::LANES {
+            let now = self.relay.sys.clock.now();
+            lanes.retain(|_, lane| {
+                lane.runners.get() > 0
+                    || !lane.waiting.borrow().is_empty()
+                    || !lane.parked.borrow().is_empty()
+                    || lane.rest.borrow().as_ref().is_some_and(|rest| rest.until > now)
+            });
+        }
+        self.made.set(self.made.get() + 1);
+        let lane = Rc::new(Lane {
+            number: self.made.get(),
+            destination: destination.clone(),
+            waiting: RefCell::default(),
+            parked: RefCell::default(),
+            more: Signal::default(),
+            runners: Cell::default(),
+            idle: Cell::default(),
+            starved: Cell::default(),
+            closed: Cell::default(),
+            rest: RefCell::default(),
+        });
+        lanes.insert(destination.clone(), lane.clone());
+        lane
+    }
+
+    fn rested(&self, lane: &Lane) -> Option<(Outcome, bool)> {
+        let rest = lane.rest.borrow();
+        let rest = rest.as_ref()?;
+        let valid =
+            rest.until > self.relay.sys.clock.now() && rest.urgent == self.relay.urgent.count();
+        valid.then(|| (rest.outcome.clone(), rest.contact))
+    }
+
+    /// Open one more connection for a lane, if there should and may be one.
+    fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
+        let enough = lane.waiting.borrow().len() <= lane.idle.get()
+            || lane.runners.get() >= limits::CONNECTIONS_PER_LANE;
+        if enough {
+            return;
+        }
+        if self.connections.get() < limits::CONNECTIONS {
+            self.relay.sys.spawn(Run::new(self, lane).go());
+        } else if lane.runners.get() == 0 && !lane.starved.replace(true) {
+            self.starved.borrow_mut().push_back(lane.clone());
+        }
+    }
+
+    /// So many of these are due again; those that are not parked any more do not count.
+    fn wake(&self, parked: &RefCell<VecDeque<Id>>, mut most: usize) {
+        let now = self.relay.sys.clock.now();
+        while most > 0 {
+            let Some(id) = parked.borrow_mut().pop_front() else { return };
+            most -= usize::from(self.relay.queue.unpark(id, now));
+        }
+    }
+}
+
+/// One connection's life on a lane.
+struct Run {
+    relay: Rc<Relay>,
+    lanes: Rc<Lanes>,
+    lane: Rc<Lane>,
+    job: Option<(Seated, Body)>,
+    /// Messages that this connection has carried.
+    carried: usize,
+    /// TLS version of this connection; empty: none.
+    tls: String,
+}
+
+impl Run {
+    fn new(lanes: &Rc<Lanes>, lane: &Rc<Lane>) -> Run {
+        lane.runners.set(lane.runners.get() + 1);
+        lanes.connections.set(lanes.connections.get() + 1);
+        let relay = lanes.relay.clone();
+        let (lanes, lane, tls) = (lanes.clone(), lane.clone(), String::new());
+        Run { relay, lanes, lane, job: None, carried: 0, tls }
+    }
+
+    async fn go(mut self) {
+        while !self.lane.waiting.borrow().is_empty() && !self.relay.is_stopping() {
+            let (relay, lane) = (self.relay.clone(), self.lane.clone());
+            let config = relay.config();
+            self.carried = 0;
+            self.tls.clear();
+            let way = Way {
+                sys: &relay.sys,
+                resolver: &relay.resolver,
+                hostname: &config.hostname,
+                port: config.delivery_port,
+                ipv6: config.delivery_ipv6,
+            };
+            let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
+            if let Some((seated, _)) = self.job.take() {
+                let lost = Status::new(Class::Transient, 4, 2);
+                seated.job.end_all(Outcome::ours(lost, "the connection was lost"), true).await;
+            }
+            match ended {
+                Ok(()) => self.line_is_up(),
+                Err(failure) => return self.fail(&failure.outcome, failure.contact),
+            }
+        }
+    }
+
+    fn line_is_up(&self) {
+        *self.lane.rest.borrow_mut() = None;
+        self.relay.reached();
+    }
+
+    /// No host could be used: all that waits here shares that outcome, and what comes within the
+    /// next moments too, unless another connection of this lane works.
+    fn fail(&mut self, outcome: &Outcome, contact: bool) {
+        if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
+            return;
+        }
+        // Shorter than the pause before a retry, else that would be answered without an attempt.
+        let rest = limits::LANE_REST.min(self.relay.config().retry.first / 2);
+        *self.lane.rest.borrow_mut() = Some(Rest {
+            until: self.relay.sys.clock.now() + rest,
+            urgent: self.relay.urgent.count(),
+            outcome: outcome.clone(),
+            contact,
+        });
+        for Seated { job, _seat } in self.lane.waiting.take() {
+            self.relay.sys.spawn(job.end_all(outcome.clone(), contact));
+        }
+        self.lanes.wake(&self.lane.parked, usize::MAX);
+    }
+
+    /// The next job whose message can be read.
+    async fn take(&mut self) -> Option<Outgoing> {
+        const UNREADABLE: Status = Status::new(Class::Transient, 3, 0);
+        loop {
+            let seated = self.lane.waiting.borrow_mut().pop_front()?;
+            self.lanes.wake(&self.lane.parked, 1);
+            match self.relay.spool.body(seated.job.attempt.id).await {
+                Ok(body) => {
+                    let Job { attempt, recipients } = &seated.job;
+                    let outgoing = outgoing(attempt, recipients, body.size());
+                    self.job = Some((seated, body));
+                    self.carried += 1;
+                    return Some(outgoing);
+                }
+                Err(error) => {
+                    let words = format!("the message could not be read: {error}");
+                    let outcome = Outcome::ours(UNREADABLE, words);
+                    self.relay.sys.spawn(seated.job.end_all(outcome, false));
+                }
+            }
+        }
+    }
+
+    /// What a server says to the next message of a connection is often about the connection: it
+    /// has taken as many as it wants, or has waited for long enough. That is no attempt.
+    fn is_worn_out(&self, outcomes: &[Outcome]) -> bool {
+        const LOST: Status = Status::new(Class::Transient, 4, 2);
+        let is_over = |outcome: &Outcome| {
+            !outcome.is_final() && (outcome.status == LOST || outcome.text.starts_with("421"))
+        };
+        self.carried > 1 && outcomes.iter().all(is_over)
+    }
+}
+
+/// Whatever ends a run, a panic included: the lane knows, and what waits is not left alone.
+impl Drop for Run {
+    fn drop(&mut self) {
+        self.lane.runners.set(self.lane.runners.get() - 1);
+        self.lanes.connections.set(self.lanes.connections.get() - 1);
+        if self.lane.runners.get() == 0 {
+            // Dropped jobs come back to the queue.
+            drop(self.lane.waiting.take());
+            self.lanes.wake(&self.lane.parked, usize::MAX);
+        }
+        let next = self.lanes.starved.borrow_mut().pop_front();
+        if let Some(lane) = next {
+            lane.starved.set(false);
+            self.lanes.serve(&lane);
+        }
+    }
+}
+
+impl Freight for Run {
+    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+        Box::pin(async move {
+            // This connection works: whatever made the lane rest is over.
+            *self.lane.rest.borrow_mut() = None;
+            let worn = self.carried >= limits::MESSAGES_PER_CONNECTION;
+            if worn || self.relay.is_stopping() || self.lane.closed.get() {
+                return None;
+            }
+            if let Some(outgoing) = self.take().await {
+                return Some(outgoing);
+            }
+            let seen = self.lane.more.count();
+            let idle = Idle::new(&self.lane);
+            let sys = self.relay.sys.clone();
+            let more = futures_lite::future::or(
+                async {
+                    self.lane.more.past(seen).await;
+                },
+                async {
+                    self.relay.stop.past(0).await;
+                },
+            );
+            let more = sys.within(limits::LANE_LINGER, more).await;
+            drop(idle);
+            more?;
+            self.take().await
+        })
+    }
+
+    fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {
+        match &self.job {
+            Some((_, body)) => body.chunk(offset),
+            None => Box::pin(std::future::ready(Err(io::ErrorKind::NotFound.into()))),
+        }
+    }
+
+    fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
+        let worn_out = self.is_worn_out(&outcomes);
+        if let Some((seated, _)) = self.job.take() {
+            // Settling is for the disk; this connection goes on meanwhile.
+            if worn_out {
+                self.relay.sys.spawn(seated.job.put_back());
+            } else {
+                let tls = self.tls.clone();
+                self.relay.sys.spawn(seated.job.end_with(outcomes, reporter, tls));
+            }
+        }
+        self.relay.reached();
+        Box::pin(std::future::ready(()))
+    }
+
+    fn note(&mut self, note: Note) {
+        let waiting = self.lane.waiting.borrow();
+        let current = self.job.as_ref().map(|(seated, _)| seated).or(waiting.front());
+        let of = |kind| match current.map(|seated| &seated.job.attempt) {
+            Some(attempt) => Event::of(kind, attempt.id, &attempt.envelope.message_id),
+            None => Event::new(kind),
+        };
+        let event = match note {
+            Note::Connected(host) => of("connected").with("host", host),
+            Note::Encrypted(host, tls) => {
+                self.tls.clone_from(&tls.version);
+                let how = format!("{} {} ({})", tls.version, tls.cipher, tls.engine);
+                of("encrypted").with("host", host).with("tls", how).with("verified", tls.verified)
+            }
+            Note::InClear(host, error) => of("in-clear").with("host", host).with("reason", error),
+            Note::Skipped(host, outcome) => {
+                of("skipped").with("host", host).with("reply", outcome.text)
+            }
+        };
+        drop(waiting);
+        self.relay.tell(event);
+    }
+}
+
+struct Idle(Rc<Lane>);
+
+impl Idle {
+    fn new(lane: &Rc<Lane>) -> Idle {
+        lane.idle.set(lane.idle.get() + 1);
+        Idle(lane.clone())
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.0.idle.set(self.0.idle.get() - 1);
+    }
+}
+
+/// What the remote is told of a message. DSN parameters are passed on (RFC 3461 §5.2).
+fn outgoing(attempt: &Attempt, recipients: &[usize], size: u64) -> Outgoing {
+    let envelope = &attempt.envelope;
+    let forward = |n: &usize| {
+        let recipient = envelope.recipients.get(*n)?;
+        let notify = recipient.notify;
+        Some(Forward {
+            to: recipient.to.clone(),
+            orcpt: recipient.orcpt.clone(),
+            notify: notify.given.then_some((notify.success, notify.failure, notify.delay)),
+        })
+    };
+    Outgoing {
+        from: envelope.from.clone(),
+        to: recipients.iter().filter_map(forward).collect(),
+        size,
+        eight_bit: envelope.eight_bit,
+        utf8: envelope.utf8,
+        ret_headers: envelope.ret.map(|ret| ret == Ret::Headers),
+        envid: envelope.envid.clone(),
+    }
+}
+
+/// How a destination is told in words.
+pub fn words(destination: &Destination) -> String {
+    match &destination.next {
+        NextHop::Mx(domain) => format!("the mail servers of {domain}"),
+        NextHop::Smarthost(host, port) => format!("{host}:{port}"),
+    }
+}

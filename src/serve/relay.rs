@@ -1,0 +1,150 @@
+//! The relay's parts, in one place for all services.
+
+use crate::{
+    config::Config,
+    relay::{
+        accounts::Accounts,
+        admit::Policy,
+        envelope::{Envelope, Id, Progress},
+        queue::Queue,
+        resolve::Resolver,
+        spool::Spool,
+        trace::{self, Event, History},
+    },
+    sys::{Signal, Sys},
+    time::{Instant, Wall},
+};
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    rc::Rc,
+};
+
+/// Everything that the services share. One thread runs them all.
+pub struct Relay {
+    /// The world.
+    pub sys: Sys,
+    /// Messages kept.
+    pub spool: Spool,
+    /// Messages owed.
+    pub queue: Queue,
+    /// Logins.
+    pub accounts: Accounts,
+    /// Names to addresses.
+    pub resolver: Resolver,
+    /// What happened.
+    pub history: History,
+    /// Raised once, when the relay should end.
+    pub stop: Signal,
+    /// Raised with each new configuration.
+    pub changed: Signal,
+    /// Raised when a person wants everything tried now: nothing rests then.
+    pub urgent: Signal,
+    /// When somebody out there was last reached.
+    pub contact: Cell<Option<Instant>>,
+    /// Sessions and attempts under way, for an orderly end.
+    pub busy: Cell<usize>,
+    /// Figures since the start.
+    pub figures: Figures,
+    pub(super) settings: RefCell<Settings>,
+}
+
+/// What follows from the configuration.
+#[derive(Clone)]
+pub struct Settings {
+    /// The configuration.
+    pub config: Rc<Config>,
+    /// Who may do what.
+    pub policy: Rc<Policy>,
+}
+
+/// Counters since the start, for the page and `/metrics`.
+#[derive(Default)]
+pub struct Figures {
+    /// Messages accepted.
+    pub accepted: Cell<u64>,
+    /// Recipients delivered or passed on.
+    pub delivered: Cell<u64>,
+    /// Recipients failed for good.
+    pub failed: Cell<u64>,
+    /// Attempts put off, by recipient.
+    pub deferred: Cell<u64>,
+    /// Commands refused.
+    pub refused: Cell<u64>,
+    /// Last message in.
+    pub last_in: Cell<Option<(Instant, Option<Wall>)>>,
+    /// Last recipient delivered.
+    pub last_out: Cell<Option<(Instant, Option<Wall>)>>,
+}
+
+/// One more (or `n` more).
+pub(super) fn count(cell: &Cell<u64>, n: usize) {
+    cell.set(cell.get() + n as u64);
+}
+
+impl Relay {
+    /// The configuration and policy in force now.
+    pub fn settings(&self) -> Settings {
+        self.settings.borrow().clone()
+    }
+
+    /// The configuration in force now.
+    pub fn config(&self) -> Rc<Config> {
+        self.settings.borrow().config.clone()
+    }
+
+    /// Log line and history.
+    pub fn tell(&self, event: Event) {
+        trace::tell(&self.sys, &self.history, event);
+    }
+
+    /// Somebody out there was reached: the line is up, and whatever waited for it is due.
+    pub fn reached(&self) {
+        let now = self.sys.clock.now();
+        self.contact.set(Some(now));
+        self.queue.line_is_up(now);
+    }
+
+    /// Somebody was reached at `since` or later.
+    pub fn was_reached(&self, since: Instant) -> bool {
+        let last = self.contact.get().max(self.resolver.last_contact());
+        last.is_some_and(|at| at >= since)
+    }
+
+    /// A message's envelope and how far it got.
+    ///
+    /// # Errors
+    /// The spool's.
+    pub async fn load(&self, id: Id) -> io::Result<(Envelope, Progress)> {
+        let (envelope, durable) = self.spool.load(id).await?;
+        Ok((envelope, self.queue.recall(id).unwrap_or(durable)))
+    }
+
+    /// Everything is tried now, also what failed a moment ago; what is held stays held. Tells how
+    /// many messages that are.
+    pub fn hasten_all(&self) -> u64 {
+        let now = self.sys.clock.now();
+        self.urgent.raise();
+        self.queue.ids().into_iter().map(|id| u64::from(self.queue.hasten(id, now))).sum()
+    }
+
+    /// It is ending.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.count() > 0
+    }
+
+    /// Note that something is under way until the guard is dropped.
+    pub fn busy(self: &Rc<Self>) -> Busy {
+        self.busy.set(self.busy.get() + 1);
+        Busy(self.clone())
+    }
+}
+
+/// Something is under way.
+pub struct Busy(Rc<Relay>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+    }
+}

@@ -1,0 +1,85 @@
+"""Name servers: nsd has a zone of hosts, unbound resolves."""
+from world import DNS, HOSTS, folder, listening, once, start, until, write
+
+ZONE = """$ORIGIN test.
+$TTL 60
+@ SOA ns hostmaster 1 60 60 60 60
+@ NS ns
+ns A {DNS}
+relay A 127.0.0.1
+postfix MX 10 mx.postfix
+mx.postfix A {postfix}
+opensmtpd MX 10 mx.opensmtpd
+mx.opensmtpd A {opensmtpd}
+opensmtpd-plain MX 10 mx.opensmtpd-plain
+mx.opensmtpd-plain A {opensmtpd-plain}
+exim4 MX 10 mx.exim4
+mx.exim4 A {exim4}
+x25519 MX 10 mx.x25519
+mx.x25519 A {x25519}
+plain MX 10 mx.plain
+mx.plain A {plain}
+second MX 10 mx.dead
+second MX 20 mx.postfix
+mx.dead A {dead}
+alias MX 10 cname.postfix
+cname.postfix CNAME mx.postfix
+ipmx MX 10 127.7.0.2.
+null MX 0 .
+nomx A {postfix}
+other CNAME postfix
+smart A {smarthost}
+down MX 10 mx.dead
+"""
+
+
+def zone():
+    lines = ZONE.format(DNS=DNS, **HOSTS)
+    for name in (h for h in HOSTS if h[0] == "s" and h[1:].isdigit()):
+        lines += "%s MX 10 mx.%s\nmx.%s A %s\n" % (name, name, name, HOSTS[name])
+    return lines
+
+
+@once
+def name_servers():
+    data = folder("dns")
+    write(data + "/test.zone", zone())
+    write(data + "/nsd.conf", """server:
+  ip-address: {dns}@10054
+  username: ""
+  chroot: ""
+  zonesdir: "{d}"
+  database: ""
+  pidfile: "{d}/nsd.pid"
+  xfrdfile: "{d}/xfrd"
+  zonelistfile: "{d}/zone.list"
+  server-count: 1
+remote-control:
+  control-enable: no
+zone:
+  name: test
+  zonefile: test.zone
+""".format(dns=DNS, d=data))
+    write(data + "/unbound.conf", """server:
+  interface: {dns}@10053
+  do-ip6: no
+  username: ""
+  chroot: ""
+  directory: "{d}"
+  pidfile: "{d}/unbound.pid"
+  use-syslog: no
+  do-not-query-localhost: no
+  local-zone: "." static
+  local-zone: "test." transparent
+  domain-insecure: "test."
+  access-control: 127.0.0.0/8 allow
+  module-config: "iterator"
+remote-control:
+  control-enable: no
+stub-zone:
+  name: "test."
+  stub-addr: {dns}@10054
+""".format(dns=DNS, d=data))
+    start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd.log")
+    start(["unbound", "-d", "-c", data + "/unbound.conf"], "unbound.log")
+    until(lambda: listening(DNS, 10053) and listening(DNS, 10054), 10, "name servers")

@@ -1,0 +1,93 @@
+"""A smarthost that wants a login: Postfix with Dovecot's SASL."""
+import json
+
+import postfix
+from cases import case
+from letters import Letter, same
+from script import Script, tls_context
+from senders import hand_in
+from waypost import Waypost
+from world import HOSTS, until
+
+HOST = "127.7.0.6:10025"
+
+
+def smart(name, **route):
+    postfix.with_login()
+    return Waypost(name, {"routes": [{"for": "*", "via": HOST, "tls": "require", "user": "me", "password": "right", **route}]})
+
+
+@case
+def a_smarthost_gets_everything_over_TLS_with_a_login():
+    w = smart("smart")
+    letter = Letter(to="carol@anywhere.example", body=b".\r\n..\r\n")
+    hand_in(w, letter)
+    box = postfix.with_login().box
+    same(letter.octets, box.one(letter.mark))
+    assert b"with ESMTPSA" in box.one(letter.mark)
+    shown = w.cli("config", "show")
+    assert "right" not in shown and HOST in shown, shown
+
+
+@case
+def a_wrong_password_keeps_the_mail_until_the_right_one_is_set():
+    w = smart("wrong", password="no-good")
+    letter = Letter(to="carol@anywhere.example")
+    hand_in(w, letter)
+    w.logged(letter.mark, "event=deferred", "535 5.7.8")
+    waiting = json.dumps(w.waiting(letter.mark))
+    assert "535 5.7.8" in waiting, waiting
+    route = [{"for": "*", "via": HOST, "tls": "require", "user": "me", "password": "right"}]
+    w.cli("config", "set", "routes", json.dumps(route))
+    same(letter.octets, postfix.with_login().box.one(letter.mark))
+    assert w.p.poll() is None
+    w.empty()
+
+
+@case
+def a_certificate_that_cannot_be_verified_keeps_the_mail_and_says_why():
+    w = smart("verify", via="smart.test:10025", tls="verify")
+    letter = Letter(to="carol@anywhere.example")
+    hand_in(w, letter)
+    line = w.logged(letter.mark, "event=deferred")[0]
+    assert "certificate" in line, line
+    assert not postfix.with_login().box.find(letter.mark)
+    assert "certificate" in json.dumps(w.waiting(letter.mark))
+    # The address needs no name server, and a person may decide that it is good enough.
+    route = [{"for": "*", "via": "smart.test:10025", "tls": "require", "user": "me", "password": "right"}]
+    w.cli("config", "set", "routes", json.dumps(route))
+    same(letter.octets, postfix.with_login().box.one(letter.mark))
+
+
+@case
+def a_smarthost_at_port_465_is_spoken_to_over_TLS_from_the_first_octet():
+    w = Waypost("implicit", {"routes": [{"for": "*", "via": HOSTS["s32"] + ":465", "tls": "require"}]})
+    letter = Letter(to="carol@anywhere.example")
+    with Script("s32", tls=tls_context(), port=465) as server:
+        hand_in(w, letter)
+        until(lambda: server.find(letter.mark), 15, "the message")
+    same(letter.octets, server.find(letter.mark)[0].octets)
+    assert server.find(letter.mark)[0].tls
+
+
+@case
+def a_login_is_never_sent_in_the_clear():
+    postfix.without_tls()
+    w = smart("clear", via="127.7.0.5:10025")
+    letter = Letter(to="carol@anywhere.example")
+    hand_in(w, letter)
+    line = w.logged(letter.mark, "event=deferred")[0]
+    assert "TLS" in line or "encrypt" in line, line
+    assert not postfix.without_tls().box.find(letter.mark)
+
+
+@case
+def a_route_for_one_domain_leaves_the_others_alone():
+    postfix.with_login()
+    w = Waypost("split", {"routes": [{"for": "special.example", "via": HOST, "tls": "require", "user": "me", "password": "right"}]})
+    first, second = Letter(to="carol@special.example"), Letter(to="carol@postfix.test")
+    hand_in(w, first)
+    hand_in(w, second)
+    same(first.octets, postfix.with_login().box.one(first.mark))
+    same(second.octets, postfix.with_tls().box.one(second.mark))
+    assert not postfix.with_login().box.find(second.mark)

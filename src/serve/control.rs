@@ -165,6 +165,12 @@ async fn replace(sys: &Sys, path: &str, text: String) -> io::Result<()> {
     sys.disk.sync_dir(dir).await
 }
 
+/// Octets of the spool and of the largest message in it: what is added to a header on the way in
+/// does not count against a message as it came.
+pub(super) fn room(config: &Config) -> (u64, u64) {
+    (config.limits.spool, config.limits.message + limits::HEADER_BYTES as u64)
+}
+
 /// What follows from a configuration.
 pub fn settings(sys: &Sys, config: Config) -> Settings {
     let attached = sys.net.attached();
@@ -352,7 +358,8 @@ impl Control {
         introduce(&relay.sys, &relay.resolver, &config).await;
         *relay.settings.borrow_mut() = settings(&relay.sys, config);
         let new = relay.config();
-        relay.spool.resize(new.limits.spool, new.limits.message);
+        let (octets, message) = room(&new);
+        relay.spool.resize(octets, message);
         self.certify().await;
         if let Some(doors) = self.doors.get() {
             let failed = doors.set(&new.listen).await;

@@ -126,7 +126,7 @@ impl Intake {
 
     async fn write(&mut self, octets: &[u8]) {
         if let Err(error) = self.draft.append(octets).await {
-            self.refusal = Some(broken(&error));
+            self.refusal = Some(refusal(error.into()));
         }
     }
 

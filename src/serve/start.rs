@@ -56,7 +56,8 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         let words = vec!["a relay is already running with this data directory".into()];
         return Err(Failed { code: 75, words });
     }
-    let room = Room::new(loaded.config.limits.spool, loaded.config.limits.message);
+    let (octets, message) = control::room(&loaded.config);
+    let room = Room::new(octets, message);
     let (spool, recovered) = Spool::open(sys, room).await.map_err(|error| Failed {
         code: 74,
         words: vec![format!("the spool cannot be opened: {error}")],

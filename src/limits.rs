@@ -86,8 +86,10 @@ pub const HISTORY_LINE_BYTES: usize = 840;
 pub const HISTORY_KEY_BYTES: usize = 120;
 /// Names under which one event is found.
 pub const HISTORY_NAMES: usize = 12;
-/// Events kept.
-pub const HISTORY_EVENTS: u64 = 100_000;
+/// Octets of a block of such lines, and of a digest of what blocks name.
+pub const HISTORY_BLOCK_BYTES: usize = 900;
+/// Blocks kept: some hundred thousand events, in 22 MB at most.
+pub const HISTORY_BLOCKS: u64 = 25_000;
 /// Events written at a time.
 pub const HISTORY_BATCH: usize = 256;
 /// How long the first event of a batch waits for company.

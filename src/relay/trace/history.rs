@@ -1,26 +1,21 @@
 //! The history: the last events, in memory first and in the index in batches.
-//!
-//! What one batch tells of one message is one entry of the index: a message that is accepted and
-//! delivered within seconds costs one small value and its four or five keys, not one each an event.
+
+mod blocks;
 
 use super::{Dated, Event};
 use crate::{
     limits,
-    sys::{IndexChange, Order, Range, Signal, Sys},
+    sys::{Signal, Sys},
     time::{Instant, Wall},
 };
+use blocks::Tail;
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
 };
 
-/// Events by number.
-const EVENTS: &str = "events";
-/// (key, NUL, number) by queue id, Message-ID or address.
-const KEYS: &str = "keys";
-
-/// The last events: the newest in memory, up to [`limits::HISTORY_EVENTS`] in the index.
+/// The last events: the newest in memory, [`limits::HISTORY_BLOCKS`] of them in the index.
 pub struct History {
     /// Not in the index yet.
     fresh: RefCell<VecDeque<Dated>>,
@@ -28,7 +23,8 @@ pub struct History {
     recent: RefCell<VecDeque<Dated>>,
     /// Events told since the start.
     told: Cell<u64>,
-    next: Cell<Option<u64>>,
+    /// Where the next one goes, once the index was read.
+    tail: RefCell<Option<Tail>>,
     writing: Cell<bool>,
     written: Signal,
     work: Signal,
@@ -50,7 +46,7 @@ impl Default for History {
             fresh: RefCell::default(),
             recent: RefCell::default(),
             told: Cell::new(0),
-            next: Cell::new(None),
+            tail: RefCell::default(),
             writing: Cell::new(false),
             written: Signal::default(),
             work: Signal::default(),
@@ -134,19 +130,21 @@ impl History {
             let batch: Vec<Dated> =
                 self.fresh.borrow().iter().take(limits::HISTORY_BATCH).cloned().collect();
             let Some(last) = batch.last().map(|dated| dated.number) else { return Ok(()) };
-            let first = match self.next.get() {
-                Some(next) => next,
-                None => last_number(sys).await? + 1,
+            let known = self.tail.borrow().clone();
+            let before = match known {
+                Some(tail) => tail,
+                None => Tail::find(sys).await?,
             };
+            let mut tail = before.clone();
             let mut changes = Vec::new();
-            let mut number = first;
-            for entry in entries(&batch) {
-                add_changes(&mut changes, number, &entry);
-                number += 1;
+            for dated in &batch {
+                let (line, kept) = line(dated);
+                tail.push(&line, &names(&kept), &mut changes);
             }
-            forget_old(sys, &mut changes, first..number).await?;
+            tail.forget_digests(sys, &before, &mut changes).await?;
+            tail.put(&mut changes);
             sys.index.apply(changes).await?;
-            self.next.set(Some(number));
+            *self.tail.borrow_mut() = Some(tail);
             // Some of them may have been dropped meanwhile, to make room for newer ones.
             self.fresh.borrow_mut().retain(|dated| dated.number > last);
         }
@@ -161,26 +159,25 @@ impl History {
     pub async fn find(&self, sys: &Sys, query: &str, most: usize) -> io::Result<Vec<Dated>> {
         self.write(sys).await?;
         let query = normal(query);
-        let mut found = numbers(sys, &query, most).await?;
+        let is_asked = |dated: &Dated| names(&dated.event).contains(&query);
+        let mut found = blocks::naming(sys, std::slice::from_ref(&query), most).await?;
         // Through the queue ids of those events to the rest of each message's way.
         let mut ids: Vec<String> = Vec::new();
-        for number in found.iter().rev() {
-            for dated in read(sys, *number).await? {
-                let id = dated.event.field("id").to_string();
+        for block in found.iter().rev() {
+            for dated in read(sys, *block).await?.iter().rev().filter(|dated| is_asked(dated)) {
+                let id = normal(dated.event.field("id"));
                 if !id.is_empty() && !ids.contains(&id) && ids.len() < limits::TRACE_MESSAGES {
                     ids.push(id);
                 }
             }
         }
-        for id in ids {
-            found.extend(numbers(sys, &normal(&id), most).await?);
-        }
-        found.sort_unstable();
-        found.dedup();
-        let skip = found.len().saturating_sub(most);
+        found.append(&mut blocks::naming(sys, &ids, most).await?);
         let mut events = Vec::new();
-        for number in found.into_iter().skip(skip) {
-            events.extend(read(sys, number).await?);
+        for block in found {
+            let wanted = |dated: &Dated| {
+                ids.contains(&normal(dated.event.field("id"))) || is_asked(dated)
+            };
+            events.extend(read(sys, block).await?.into_iter().filter(wanted));
         }
         let skip = events.len().saturating_sub(most);
         Ok(events.split_off(skip))
@@ -195,10 +192,6 @@ fn normal(query: &str) -> String {
     plain[..end.unwrap_or(0)].to_string()
 }
 
-fn key(name: &str, number: u64) -> Vec<u8> {
-    [name.as_bytes(), &[0], &number.to_be_bytes()].concat()
-}
-
 /// The names under which an event is found again.
 fn names(event: &Event) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -211,40 +204,6 @@ fn names(event: &Event) -> Vec<String> {
         }
     }
     names
-}
-
-/// One entry of the index: some events of one message, or one of none.
-struct Entry {
-    id: String,
-    lines: String,
-    names: Vec<String>,
-}
-
-/// The batch by message, in the order of each one's first event.
-fn entries(batch: &[Dated]) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::new();
-    for dated in batch {
-        let (line, kept) = line(dated);
-        let id = kept.field("id").to_string();
-        let mut names = names(&kept);
-        let fits = |e: &Entry| {
-            let more = names.iter().filter(|name| !e.names.contains(name)).count();
-            e.lines.len() + line.len() < limits::HISTORY_LINE_BYTES
-                && e.names.len() + more <= limits::HISTORY_NAMES
-        };
-        // Only the last of a message: its events stay in order.
-        let last = entries.iter().rposition(|e| !id.is_empty() && e.id == id);
-        match last.filter(|place| fits(&entries[*place])) {
-            Some(place) => {
-                let entry = &mut entries[place];
-                entry.lines.push_str(&line);
-                names.retain(|name| !entry.names.contains(name));
-                entry.names.append(&mut names);
-            }
-            None => entries.push(Entry { id, lines: line, names }),
-        }
-    }
-    entries
 }
 
 /// Seconds since 1970 (0: the clock was not set), a blank, the event's line and a line feed; and
@@ -263,60 +222,14 @@ fn line(dated: &Dated) -> (String, Event) {
     (line, event)
 }
 
-fn add_changes(changes: &mut Vec<IndexChange>, number: u64, entry: &Entry) {
-    let value = Some(entry.lines.clone().into_bytes());
-    changes.push(IndexChange { tree: EVENTS, key: number.to_be_bytes().to_vec(), value });
-    for name in &entry.names {
-        changes.push(IndexChange { tree: KEYS, key: key(name, number), value: Some(Vec::new()) });
-    }
-}
-
-/// As many old events go as new ones come, once the history is full.
-async fn forget_old(
-    sys: &Sys,
-    changes: &mut Vec<IndexChange>,
-    new: std::ops::Range<u64>,
-) -> io::Result<()> {
-    for number in new {
-        let Some(old) = number.checked_sub(limits::HISTORY_EVENTS) else { continue };
-        let events = read(sys, old).await?;
-        if !events.is_empty() {
-            let key = old.to_be_bytes().to_vec();
-            changes.push(IndexChange { tree: EVENTS, key, value: None });
-        }
-        for name in events.iter().flat_map(|dated| names(&dated.event)) {
-            changes.push(IndexChange { tree: KEYS, key: key(&name, old), value: None });
-        }
-    }
-    Ok(())
-}
-
-async fn last_number(sys: &Sys) -> io::Result<u64> {
-    let range = Range { prefix: &[], from: None, order: Order::Falling, limit: 1 };
-    let last = sys.index.scan(EVENTS, range).await?;
-    Ok(last
-        .first()
-        .and_then(|(key, _)| key.as_slice().try_into().ok())
-        .map_or(0, u64::from_be_bytes))
-}
-
-async fn numbers(sys: &Sys, name: &str, most: usize) -> io::Result<Vec<u64>> {
-    let prefix = [name.as_bytes(), &[0]].concat();
-    let range = Range { prefix: &prefix, from: None, order: Order::Falling, limit: most };
-    let found = sys.index.scan(KEYS, range).await?;
-    let number = |key: &[u8]| key.get(prefix.len()..)?.try_into().ok().map(u64::from_be_bytes);
-    Ok(found.iter().rev().filter_map(|(key, _)| number(key)).collect())
-}
-
-async fn read(sys: &Sys, number: u64) -> io::Result<Vec<Dated>> {
-    let key = number.to_be_bytes();
-    let range = Range { prefix: &key, from: None, order: Order::Rising, limit: 1 };
-    let found = sys.index.scan(EVENTS, range).await?;
-    let lines = found.first().map_or(&[][..], |(_, value)| value);
-    let read = |line: &str| {
+/// The events of a block, in the order in which they were told.
+async fn read(sys: &Sys, block: u64) -> io::Result<Vec<Dated>> {
+    let event = |(place, line): (usize, &str)| {
         let (at, line) = line.split_once(' ')?;
         let at = at.parse().ok().filter(|at| *at > 0).map(Wall);
+        // A line has more than one octet.
+        let number = block * limits::HISTORY_BLOCK_BYTES as u64 + place as u64;
         Some(Dated { number, at, since: Instant::default(), event: Event::parse(line)? })
     };
-    Ok(std::str::from_utf8(lines).unwrap_or("").lines().filter_map(read).collect())
+    Ok(blocks::lines(sys, block).await?.lines().enumerate().filter_map(event).collect())
 }

@@ -89,30 +89,59 @@ fn who_goes_away_while_a_batch_is_written_stops_nobody_else() {
 }
 
 #[test]
-fn the_oldest_entries_go_with_all_their_names_when_there_are_enough() {
+fn the_oldest_blocks_go_with_all_their_names_when_there_are_enough() {
     let house = House::new();
     let sys = house.world.sys();
-    let old = History::default();
-    old.add(&sys, Event::of("accepted", Id::new(7), "old@example.org").with("to", "a@x,b@x"));
-    let long = Event::new("refused").with("to", "x@y.example").with("reply", "w".repeat(470));
-    old.add(&sys, long.with("from", "z".repeat(470)).with("helo", "h".repeat(400)));
-    house.world.wait(old.write(&sys)).expect("an index");
     let count = |tree| house.world.index.borrow().get(tree).map_or(0, BTreeMap::len);
-    let first = count("events");
-    assert!(first >= 2 && count("keys") >= 6, "{first}");
-    // The last of those that are kept: the next ones drive the first out, one for one.
-    let key = limits::HISTORY_EVENTS.to_be_bytes().to_vec();
-    let line = b"0 event=started\n".to_vec();
-    house.world.index.borrow_mut().get_mut("events").expect("there").insert(key, line);
-    let next = History::default();
-    next.add(&sys, Event::new("stopping"));
-    house.world.wait(next.write(&sys)).expect("an index");
-    assert_eq!(count("events"), first + 1, "one came, one went");
-    for _ in 0..first {
-        next.add(&sys, Event::new("stopping"));
+    let event = |n: u64| {
+        // Two fill a block.
+        let event = Event::new("refused").with("from", format!("{n}@example.org"));
+        event.with("reply", "w".repeat(limits::HISTORY_BLOCK_BYTES / 2 - 60))
+    };
+    let history = History::default();
+    for n in 0..2 * limits::HISTORY_BLOCKS + 600 {
+        history.add(&sys, event(n));
+        if n % 256 == 255 {
+            house.world.wait(history.write(&sys)).expect("an index");
+        }
     }
+    house.world.wait(history.write(&sys)).expect("an index");
+    assert_eq!(count("events") as u64, limits::HISTORY_BLOCKS);
+    let find = |n: u64| {
+        let query = format!("{n}@example.org");
+        house.world.wait(history.find(&sys, &query, 10)).expect("an index").len()
+    };
+    assert_eq!([find(599), find(600), find(2 * limits::HISTORY_BLOCKS + 599)], [0, 1, 1]);
+    let names_a_digest = limits::HISTORY_BLOCK_BYTES / 6;
+    let digests = 2 * usize::try_from(limits::HISTORY_BLOCKS).expect("few") / names_a_digest;
+    assert!(count("names") <= digests + 4, "{} digests", count("names"));
+    // After a start it goes on where it was.
+    let next = History::default();
+    next.add(&sys, event(2 * limits::HISTORY_BLOCKS + 600));
     house.world.wait(next.write(&sys)).expect("an index");
-    assert_eq!(count("keys"), 0, "{:?}", house.world.index.borrow().get("keys"));
+    assert_eq!(count("events") as u64, limits::HISTORY_BLOCKS);
+    assert_eq!([find(601), find(602), find(2 * limits::HISTORY_BLOCKS + 600)], [0, 1, 1]);
+}
+
+#[test]
+fn lone_events_share_a_block() {
+    let house = House::new();
+    let sys = house.world.sys();
+    let history = History::default();
+    let count = |tree| house.world.index.borrow().get(tree).map_or(0, BTreeMap::len);
+    let before = (count("events"), count("names"));
+    let histories = [history, History::default()];
+    for n in 0..8 {
+        let history = &histories[n / 4];
+        history.add(&sys, Event::new("refused").with("from", format!("{n}@example.org")));
+        house.world.wait(history.write(&sys)).expect("an index");
+    }
+    assert_eq!((count("events"), count("names")), (before.0 + 1, before.1 + 1));
+    for n in 0..8 {
+        let query = format!("{n}@example.org");
+        let found = house.world.wait(histories[0].find(&sys, &query, 10)).expect("an index");
+        assert_eq!(found.len(), 1, "{n}");
+    }
 }
 
 #[test]

@@ -391,6 +391,11 @@ pub const LARGE_BLOCK_BYTES: usize = 16 * 1024;
 pub const SPOOL_CACHE_BYTES: usize = 1024 * 1024;
 /// Octets of the journal that are written at a time.
 pub const BATCH_BYTES: usize = 256 * 1024;
+/// How long a commit waits for messages of open transactions to share its sync: less than a flash
+/// chip needs for one.
+pub const COMPANY_WAIT: Duration = Duration::from_millis(2);
+/// Octets to be written from which on it does not wait.
+pub const COMPANY_BYTES: usize = 64 * 1024;
 /// How long a record that may be repeated (Done, Settled) waits for somebody else's sync.
 pub const LAZY_SYNC_WAIT: Duration = Duration::from_secs(2);
 /// Octets of such records that wait at most.

@@ -18,6 +18,7 @@ use crate::{
         accounts::{Attempt, Login},
         admit::{Refusal, Who},
         envelope::{Envelope, Notify, Recipient, Ret},
+        spool::Coming,
         trace::Event,
     },
     sys::{Stream, TlsError, TlsFacts},
@@ -48,6 +49,8 @@ struct Transaction {
     from: Option<Address>,
     recipients: Vec<Recipient>,
     intake: Option<Intake>,
+    /// Others may wait for it.
+    coming: Coming,
 }
 
 const FULL: Reply = Reply::new(
@@ -214,7 +217,8 @@ impl Receive {
         match settings.policy.mail(&self.who, mail.from.as_ref()) {
             Ok(from) => {
                 let recipients = Vec::new();
-                let transaction = Transaction { mail, from, recipients, intake: None };
+                let coming = self.relay.spool.expect();
+                let transaction = Transaction { mail, from, recipients, intake: None, coming };
                 self.transaction = Some(Box::new(transaction));
                 Answer::Accept
             }
@@ -266,7 +270,7 @@ impl Receive {
 
     async fn commit(&mut self) -> Answer {
         let Some(transaction) = self.transaction.take() else { return lost() };
-        let Transaction { mail, from, recipients, intake } = *transaction;
+        let Transaction { mail, from, recipients, intake, coming } = *transaction;
         let Some(intake) = intake else { return lost() };
         let envelope = Envelope {
             from,
@@ -282,6 +286,7 @@ impl Receive {
             .with("from", path(envelope.from.as_ref()))
             .with("to", to.join(","))
             .with("size", intake.size());
+        drop(coming);
         let committed = intake.commit(envelope).await;
         self.in_message = false;
         match committed {

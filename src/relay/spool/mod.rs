@@ -3,6 +3,7 @@
 
 mod codec;
 mod compact;
+mod company;
 mod draft;
 mod fetch;
 mod item;
@@ -16,6 +17,7 @@ mod segment;
 mod state;
 mod writer;
 
+pub use company::Coming;
 pub use draft::Draft;
 pub use fetch::Body;
 pub use recovery::{Damage, Recovered};

@@ -8,6 +8,7 @@ use super::{
     ledger::{Ledger, Spare},
     reply::Reply,
 };
+use super::company::Company;
 use crate::{limits, relay::envelope::Id, sys::File, time::Instant};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,6 +20,8 @@ use std::{
 pub(super) enum Step {
     /// Append records to the head.
     Write(Batch),
+    /// Wait for company, until then at most.
+    Gather(Instant),
     /// Begin a new life of this file, as the head.
     Open(Spare),
     /// Copy what is alive in this segment, the oldest, to the head.
@@ -58,6 +61,8 @@ pub(super) struct State {
     pub(super) stuck: Vec<Litter>,
     /// Who waits for room that can be given back.
     pub(super) squeezed: Vec<Reply>,
+    /// Messages of which it is known that they are coming.
+    pub(super) company: Company,
     pub(super) drafts: BTreeSet<Id>,
     pub(super) draft_octets: usize,
     pub(super) cache: Cache,
@@ -99,6 +104,7 @@ impl State {
             litter: Vec::new(),
             stuck: Vec::new(),
             squeezed: Vec::new(),
+            company: Company::default(),
             drafts: BTreeSet::new(),
             draft_octets: 0,
             cache: Cache::default(),
@@ -207,7 +213,8 @@ impl State {
     fn place(&mut self, now: Instant) -> Option<Step> {
         let needed = self.queue.front().map_or(0, Item::extent);
         if self.ledger.head().is_some_and(|head| head.length - head.end >= needed) {
-            return Some(Step::Write(self.take_batch()));
+            let gather = self.gather(now).map(Step::Gather);
+            return gather.or_else(|| Some(Step::Write(self.take_batch())));
         }
         // One spare is left for compaction.
         if self.ledger.spare.len() > 1 {
@@ -227,6 +234,19 @@ impl State {
         self.may_make(now).then_some(Step::Make)
     }
 
+    /// Messages that wait for a sync wait for those that are known to come: each would else cost
+    /// the flash a sync and part of a page of its own. Who does not come in time is not waited for
+    /// again, and where there is much to write already, company would save little.
+    fn gather(&mut self, now: Instant) -> Option<Instant> {
+        let mut messages = self.queue.iter().filter(|item| matches!(item, Item::Message(_)));
+        let first = messages.next()?;
+        let octets = messages.fold(first.extent(), |sum, item| sum + item.extent());
+        if octets as usize >= limits::COMPANY_BYTES {
+            return None;
+        }
+        self.company.patience(now)
+    }
+
     fn compaction(&mut self) -> Option<Step> {
         let tail = self.ledger.tail()?;
         if self.compactions > self.ledger.segments() {
@@ -242,6 +262,7 @@ impl State {
         let room = (head.length - head.end) as usize;
         let mut charge = self.ledger.charge();
         let mut batch = Batch { items: Vec::new(), sync: false };
+        self.company.since = None;
         let mut octets = 0;
         while let Some(item) = self.queue.front() {
             let first = batch.items.is_empty();

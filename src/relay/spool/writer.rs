@@ -13,6 +13,7 @@ use crate::{
     limits,
     relay::envelope::Id,
     sys::{File, Open},
+    time::Instant,
 };
 use std::{io, rc::Rc, time::Duration};
 
@@ -46,6 +47,7 @@ impl Spool {
             }
             match step {
                 Step::Write(batch) => self.write(batch).await,
+                Step::Gather(until) => self.gather(until).await,
                 Step::Open(spare) => drop(self.open_head(spare).await),
                 Step::Compact(tail) => self.compact(tail).await,
                 Step::Make => self.make().await,
@@ -58,6 +60,13 @@ impl Spool {
         }
         drop(ending);
         self.sync_later();
+    }
+
+    async fn gather(&self, until: Instant) {
+        let complete = self.0.state.borrow().company.complete.clone();
+        let seen = complete.count();
+        let wait = until.since(self.0.sys.clock.now());
+        self.0.sys.within(wait, complete.past(seen)).await;
     }
 
     /// One write for all of a batch.

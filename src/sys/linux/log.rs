@@ -9,11 +9,13 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, write},
 };
+use smol::LocalExecutor;
 use std::{
     fmt::Write,
     os::fd::AsFd,
+    rc::{Rc, Weak},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -24,27 +26,51 @@ pub(super) struct Lines<F> {
     to: F,
     /// Where lines are to bear the time: nobody behind `to` adds it.
     clock: Option<RealClock>,
+    /// Held back to be written together with those that come in the same moment.
+    held: Mutex<String>,
     lost: AtomicU32,
 }
 
 impl<F: AsFd> Lines<F> {
     pub(super) fn new(to: F, clock: Option<RealClock>) -> Lines<F> {
-        Lines { to, clock, lost: AtomicU32::new(0) }
+        Lines { to, clock, held: Mutex::default(), lost: AtomicU32::new(0) }
     }
 
-    /// Write `line`, or count it as lost.
-    pub(super) fn line(&self, line: &str) {
+    /// Hold `line` back until the next [`Lines::write`]; true for the first of those held.
+    pub(super) fn hold(&self, line: &str) -> bool {
+        let line = self.compose(line);
+        let mut held = self.held();
+        if held.len() + line.len() > limits::LOG_LINE_BYTES {
+            self.put(&mut held);
+        }
+        let first = held.is_empty();
+        held.push_str(&line);
+        first
+    }
+
+    /// Write what is held back, or count it as lost.
+    pub(super) fn write(&self) {
+        self.put(&mut self.held());
+    }
+
+    fn held(&self) -> MutexGuard<'_, String> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, held: &mut String) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && !self.put(&format!("event=log-lost lines={lost}")) {
+        if lost > 0 && !self.put_text(&self.compose(&format!("event=log-lost lines={lost}"))) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
-        if !self.put(line) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+        if !self.put_text(held) {
+            let lines = u32::try_from(held.lines().count()).unwrap_or(u32::MAX);
+            self.lost.fetch_add(lines, Ordering::Relaxed);
         }
+        held.clear();
+        held.shrink_to(0);
     }
 
-    fn put(&self, line: &str) -> bool {
-        let text = self.compose(line);
+    fn put_text(&self, text: &str) -> bool {
         let mut left = text.as_bytes();
         while !left.is_empty() {
             if !self.has_room() {
@@ -83,29 +109,65 @@ impl<F: AsFd> Lines<F> {
     }
 }
 
-/// Standard error as the world's log.
+/// Standard error as the world's log. Lines of one moment are written together, when the tasks that
+/// are ready now have run.
 #[derive(Clone)]
-pub(super) struct ErrorLog(Arc<Lines<std::io::Stderr>>);
+pub(super) struct ErrorLog {
+    lines: Arc<Lines<std::io::Stderr>>,
+    executor: Weak<LocalExecutor<'static>>,
+}
 
 impl ErrorLog {
     /// systemd sets `JOURNAL_STREAM` where it reads our standard error; the journal then adds the
     /// time.
-    pub(super) fn new(clock: RealClock) -> ErrorLog {
+    pub(super) fn new(clock: RealClock, executor: &Rc<LocalExecutor<'static>>) -> ErrorLog {
         let clock = std::env::var_os("JOURNAL_STREAM").is_none().then_some(clock);
-        ErrorLog(Arc::new(Lines::new(std::io::stderr(), clock)))
+        let lines = Arc::new(Lines::new(std::io::stderr(), clock));
+        ErrorLog { lines, executor: Rc::downgrade(executor) }
+    }
+
+    /// For any thread, and for last words: written at once.
+    pub(super) fn at_once(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let lines = self.lines.clone();
+        move |line| {
+            lines.hold(line);
+            lines.write();
+        }
+    }
+
+    /// Write what is held back.
+    pub(super) fn write(&self) {
+        self.lines.write();
     }
 }
 
 impl Log for ErrorLog {
     fn line(&self, line: &str) {
-        self.0.line(line);
+        if !self.lines.hold(line) {
+            return;
+        }
+        let lines = self.lines.clone();
+        match self.executor.upgrade() {
+            Some(executor) => executor.spawn(async move { lines.write() }).detach(),
+            None => lines.write(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Read, os::unix::net::UnixStream};
+    use std::{
+        io::Read,
+        os::unix::net::{UnixDatagram, UnixStream},
+    };
+
+    impl<F: AsFd> Lines<F> {
+        fn line(&self, line: &str) {
+            self.hold(line);
+            self.write();
+        }
+    }
 
     fn written(write: impl FnOnce(&Lines<UnixStream>)) -> String {
         let (to, mut from) = UnixStream::pair().unwrap();
@@ -161,5 +223,27 @@ mod tests {
         let (stamp, line) = text.split_once(' ').unwrap();
         assert!(stamp.ends_with('Z') || stamp.starts_with('+'), "{stamp}");
         assert_eq!(line, "up\n");
+    }
+
+    #[test]
+    fn lines_of_one_moment_are_one_write_of_no_more_than_a_pipe_takes_in_one_piece() {
+        let (to, from) = UnixDatagram::pair().unwrap();
+        let log = Lines::new(to, None);
+        assert!(log.hold("first"));
+        assert!(!log.hold("second"));
+        log.write();
+        let mut datagram = vec![0; 2 * limits::LOG_LINE_BYTES];
+        let mut next = || {
+            let n = from.recv(&mut datagram).unwrap();
+            String::from_utf8(datagram[..n].to_vec()).unwrap()
+        };
+        assert_eq!(next(), "first\nsecond\n");
+        let half = "x".repeat(limits::LOG_LINE_BYTES / 2 - 1);
+        assert!(log.hold(&half));
+        assert!(!log.hold(&half));
+        assert!(log.hold("one too many"));
+        assert_eq!(next(), format!("{half}\n{half}\n"));
+        log.write();
+        assert_eq!(next(), "one too many\n");
     }
 }

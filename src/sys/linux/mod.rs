@@ -40,15 +40,15 @@ use std::{
 /// The data directory cannot be made or reached.
 pub fn world(data: &Path) -> io::Result<(Sys, Executor)> {
     let clock = RealClock::new();
-    let log = ErrorLog::new(clock);
-    let disk = RealDisk::new(data)?;
     let executor = Rc::new(LocalExecutor::new());
+    let lines = ErrorLog::new(clock, &executor);
+    let disk = RealDisk::new(data)?;
     if !cfg!(test) {
-        let log = log.clone();
-        std::panic::set_hook(Box::new(move |panic| log.line(&describe(panic))));
+        let line = lines.at_once();
+        std::panic::set_hook(Box::new(move |panic| line(&describe(panic))));
     }
     let (clock, dice) = (Rc::new(clock), Rc::new(RealDice::default()));
-    let log: Rc<dyn Log> = Rc::new(log);
+    let log: Rc<dyn Log> = Rc::new(lines.clone());
     let sys = Sys {
         clock: clock.clone(),
         dice: dice.clone(),
@@ -63,17 +63,22 @@ pub fn world(data: &Path) -> io::Result<(Sys, Executor)> {
         }),
         log,
     };
-    Ok((sys, Executor(executor)))
+    Ok((sys, Executor { tasks: executor, log: lines }))
 }
 
 /// Runs the tasks of one world on the calling thread.
-pub struct Executor(Rc<LocalExecutor<'static>>);
+pub struct Executor {
+    tasks: Rc<LocalExecutor<'static>>,
+    log: ErrorLog,
+}
 
 impl Executor {
     /// Run `main`, and all that was spawned, until `main` ends. What is still running then ends
     /// with the executor.
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
-        async_io::block_on(self.0.run(main))
+        let result = async_io::block_on(self.tasks.run(main));
+        self.log.write();
+        result
     }
 }
 

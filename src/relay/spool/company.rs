@@ -1,11 +1,7 @@
 //! Company for a commit: transactions that are open will want a sync, too, in a moment.
 
 use super::Spool;
-use crate::{
-    limits,
-    sys::Signal,
-    time::Instant,
-};
+use crate::{limits, sys::Signal, time::Instant};
 
 /// Who is on the way.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! All that changes, and the one function that decides what the writer does next.
 
+use super::company::Company;
 use super::{
     Room, SpoolError, codec,
     fetch::Cache,
@@ -8,7 +9,6 @@ use super::{
     ledger::{Ledger, Spare},
     reply::Reply,
 };
-use super::company::Company;
 use crate::{limits, relay::envelope::Id, sys::File, time::Instant};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

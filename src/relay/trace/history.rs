@@ -174,9 +174,8 @@ impl History {
         found.append(&mut blocks::naming(sys, &ids, most).await?);
         let mut events = Vec::new();
         for block in found {
-            let wanted = |dated: &Dated| {
-                ids.contains(&normal(dated.event.field("id"))) || is_asked(dated)
-            };
+            let wanted =
+                |dated: &Dated| ids.contains(&normal(dated.event.field("id"))) || is_asked(dated);
             events.extend(read(sys, block).await?.into_iter().filter(wanted));
         }
         let skip = events.len().saturating_sub(most);

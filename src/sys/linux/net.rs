@@ -55,9 +55,8 @@ impl Net for RealNet {
         Box::pin(async move {
             let io = Async::<TcpStream>::connect(to).await?;
             io.get_ref().set_nodelay(true)?;
-            let local = io.get_ref().local_addr().ok();
-            Ok(Box::new(Socket { io, peer: Some(to), local, streak: Streak::default() })
-                as Box<dyn Stream>)
+            let streak = Streak::default();
+            Ok(Box::new(Socket { io, peer: Some(to), streak }) as Box<dyn Stream>)
         })
     }
 
@@ -66,8 +65,8 @@ impl Net for RealNet {
         Box::pin(async move {
             let short = ShortPath::new(&path)?;
             let io = Async::<UnixStream>::connect(short.path()).await?;
-            Ok(Box::new(Socket { io, peer: None, local: None, streak: Streak::default() })
-                as Box<dyn Stream>)
+            let streak = Streak::default();
+            Ok(Box::new(Socket { io, peer: None, streak }) as Box<dyn Stream>)
         })
     }
 
@@ -99,6 +98,12 @@ fn tcp_listener(at: SocketAddr) -> io::Result<OwnedFd> {
     };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    // What it accepts inherits these: no system calls a connection.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, limits::KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(&socket, limits::KEEPALIVE_INTERVAL)?;
+    sockopt::set_tcp_keepcnt(&socket, limits::KEEPALIVE_COUNT)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
     if at.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
@@ -182,10 +187,7 @@ impl Listener for Tcp {
     fn accept(&self) -> Pending<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let (io, peer) = accept(&self.streak, || self.listener.accept()).await?;
-            // A connection that its peer has reset meanwhile refuses these; the first read tells.
-            drop(set_options(io.get_ref()));
-            let local = io.get_ref().local_addr().ok();
-            Ok(Box::new(Socket { io, peer: Some(peer), local, streak: Streak::default() })
+            Ok(Box::new(Socket { io, peer: Some(peer), streak: Streak::default() })
                 as Box<dyn Stream>)
         })
     }
@@ -224,15 +226,6 @@ async fn accept<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-fn set_options(socket: &TcpStream) -> io::Result<()> {
-    socket.set_nodelay(true)?;
-    sockopt::set_tcp_keepidle(socket, limits::KEEPALIVE_IDLE)?;
-    sockopt::set_tcp_keepintvl(socket, limits::KEEPALIVE_INTERVAL)?;
-    sockopt::set_tcp_keepcnt(socket, limits::KEEPALIVE_COUNT)?;
-    sockopt::set_socket_keepalive(socket, true)?;
-    Ok(())
-}
-
 struct Unix {
     listener: Async<UnixListener>,
     streak: Streak,
@@ -242,8 +235,8 @@ impl Listener for Unix {
     fn accept(&self) -> Pending<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
             let (io, _) = accept(&self.streak, || self.listener.accept()).await?;
-            Ok(Box::new(Socket { io, peer: None, local: None, streak: Streak::default() })
-                as Box<dyn Stream>)
+            let streak = Streak::default();
+            Ok(Box::new(Socket { io, peer: None, streak }) as Box<dyn Stream>)
         })
     }
 
@@ -257,7 +250,6 @@ impl Listener for Unix {
 struct Socket<T> {
     io: Async<T>,
     peer: Option<SocketAddr>,
-    local: Option<SocketAddr>,
     streak: Streak,
 }
 
@@ -334,8 +326,9 @@ where
         self.peer
     }
 
+    /// None for a Unix socket.
     fn local(&self) -> Option<SocketAddr> {
-        self.local
+        rustix::net::getsockname(&self.io).ok()?.try_into().ok()
     }
 
     fn tls(&self) -> Option<TlsFacts> {
@@ -469,6 +462,18 @@ mod tests {
             let n = client.receive(&mut octets).await.unwrap();
             assert_eq!(&octets[..n], b"answer");
         });
+    }
+
+    #[test]
+    fn what_a_listener_accepts_sends_at_once_and_notices_peers_that_are_gone() {
+        let listener = TcpListener::from(tcp_listener("127.0.0.1:0".parse().unwrap()).unwrap());
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(accepted.nodelay().unwrap());
+        assert!(sockopt::socket_keepalive(&accepted).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&accepted).unwrap(), limits::KEEPALIVE_IDLE);
+        assert_eq!(sockopt::tcp_keepintvl(&accepted).unwrap(), limits::KEEPALIVE_INTERVAL);
+        assert_eq!(sockopt::tcp_keepcnt(&accepted).unwrap(), limits::KEEPALIVE_COUNT);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The whole relay in a world of memory: conversations at its doors, messages on their way, a
 //! person at its desk.
 
+mod company;
 mod disk;
 mod doors;
 mod history;

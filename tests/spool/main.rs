@@ -2,6 +2,7 @@
 //! little room, each from one seed. `SEED=n` replays one, `SEEDS=n` runs more of them.
 
 mod bounds;
+mod company;
 #[path = "../sim/disk.rs"]
 mod disk;
 mod life;

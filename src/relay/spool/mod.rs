@@ -243,7 +243,13 @@ impl Spool {
 
     fn ask(&self, item: impl FnOnce(reply::Reply) -> Item) -> reply::Waiting {
         let (reply, waiting) = reply::pair();
-        self.0.state.borrow_mut().queue.push_back(item(reply));
+        let item = item(reply);
+        let mut state = self.0.state.borrow_mut();
+        if !matches!(item, Item::Message(_)) {
+            state.company.news.raise();
+        }
+        state.queue.push_back(item);
+        drop(state);
         self.kick();
         waiting
     }

@@ -88,7 +88,8 @@ impl Recovery<'_> {
             let Some(page) = self.read_header(slot).await? else {
                 self.damage(None, slot, 0, "a segment cannot be read".into());
                 // It counts as room, and is never removed.
-                self.state.ledger.odd.push(Spare { slot, sequence: u32::MAX, length });
+                let spare = Spare { slot, sequence: u32::MAX, length, proven: false };
+                self.state.ledger.odd.push(spare);
                 continue;
             };
             match Header::read(&page) {
@@ -100,7 +101,8 @@ impl Recovery<'_> {
                         let words = "a segment's header is damaged; what was in it is lost";
                         self.damage(None, slot, 0, words.into());
                     }
-                    self.state.ledger.set_aside(Spare { slot, sequence: 0, length });
+                    let spare = Spare { slot, sequence: 0, length, proven: false };
+                    self.state.ledger.set_aside(spare);
                 }
             }
         }
@@ -134,7 +136,7 @@ impl Recovery<'_> {
             }
         }
         for (sequence, this) in found {
-            let spare = Spare { slot: this.slot, sequence, length: this.length };
+            let spare = Spare { slot: this.slot, sequence, length: this.length, proven: false };
             let next = successor.get(&sequence);
             // What a later header passes over was given up before anything in it was durable.
             if sequence < oldest || next.is_some_and(|next| next.previous < sequence) {
@@ -183,7 +185,9 @@ impl Recovery<'_> {
         for (gap, head) in secured.gaps.iter().filter(|(gap, _)| gap.start < proven) {
             self.report(slot, gap.start, head.as_ref());
         }
-        if length < this.header.length {
+        // Of the newest the header may be there before its sync has returned, and the length not yet.
+        let begun = !newest || secured.end > RECORDS_START;
+        if length < this.header.length && begun {
             self.damage(None, slot, length, "a segment is cut short".into());
         }
         if newest {
@@ -198,7 +202,7 @@ impl Recovery<'_> {
 
     /// Make the newest segment durable as it was read, and go on in it.
     async fn go_on_in(&mut self, this: &Lived, window: Window, secured: Secured) -> io::Result<()> {
-        window.secure(&this.header, &secured).await?;
+        window.secure(this, &secured).await?;
         let sequence = this.header.life.sequence;
         let segment = self.state.ledger.log.get_mut(&sequence).expect("it has been read");
         segment.end = secured.end.next_multiple_of(limits::SPOOL_PAGE_BYTES);
@@ -362,14 +366,20 @@ impl Window {
     /// killed, and what it had failed to sync, is in memory only, and a sync is not enough for the
     /// latter: it is written again, the same octets in the same place. What does not count is
     /// filled or zeroed, so that it never comes back.
-    async fn secure(&self, header: &Header, secured: &Secured) -> io::Result<()> {
+    async fn secure(&self, this: &Lived, secured: &Secured) -> io::Result<()> {
+        let header = &this.header;
         for (gap, _) in secured.gaps.iter().filter(|(gap, _)| gap.start >= secured.durable) {
             if gap.end >= gap.start + HEAD_BYTES {
                 self.file.write_at(gap.start.into(), void(header.life, gap.clone())).await?;
             }
         }
         if secured.seen == RECORDS_START {
-            // The header was written just before the cut.
+            // The header was written just before the cut; the length maybe too, by the last page.
+            if this.length == header.length {
+                let last = header.length - limits::SPOOL_PAGE_BYTES;
+                let zeros = vec![0; limits::SPOOL_PAGE_BYTES as usize];
+                self.file.write_at(last.into(), zeros).await?;
+            }
             return self.file.write_sync(0, header.page()).await.map(drop);
         }
         let mut at = secured.durable;

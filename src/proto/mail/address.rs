@@ -39,8 +39,7 @@ impl Address {
         if !domain.is_empty() {
             check_domain(&domain)?;
         }
-        let text =
-            if domain.is_empty() { local.to_string() } else { format!("{local}@{domain}") };
+        let text = if domain.is_empty() { local.to_string() } else { format!("{local}@{domain}") };
         if text.len() > limits::PATH_BYTES - 2 {
             return Err("longer than 254 octets");
         }

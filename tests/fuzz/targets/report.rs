@@ -33,7 +33,8 @@ pub(crate) fn check(data: &[u8]) {
 /// The vectors, cut into words and an original.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let words = ["rfc822;a+b@x.example", "env=1", "550 5.1.1 N\u{f6} such user", "mx.x.example"];
-    let mut seeds = Vec::new();
+    let long = ["x".repeat(2000), "\u{e4}".repeat(1000)].join(" ");
+    let mut seeds = vec![Input::compose(long.as_bytes(), &[0, 1, 0])];
     for message in sown::files("vectors", ".eml") {
         let octets = [words.join("\n"), message.replace('\n', "\r\n")].join("\n");
         for choices in [[0, 0, 0], [1, 1, 1], [2, 2, 7], [3, 3, 15]] {

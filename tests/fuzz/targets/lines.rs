@@ -117,7 +117,8 @@ fn said(message: Outgoing) -> (String, String) {
     let mut session = client::Session::new(plan);
     let mut replies = [
         "220 mx.example\r\n",
-        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN\r\n",
+        "250-mx.example\r\n250-PIPELINING\r\n250-SIZE\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
+         250 DSN\r\n",
     ]
     .into_iter();
     let mut message = Some(Box::new(message));

@@ -26,7 +26,7 @@ pub(crate) fn check(data: &[u8]) {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     [
-        "event=deferred id=0000000007 msgid=a@b to=x@y.example reply=\"450 4.2.1 \\\"busy\\\" a=b\"",
+        "event=deferred id=0000000007 msgid=a@b to=x@y reply=\"450 4.2.1 \\\"busy\\\" a=b\"",
         "event=accepted id=7ZK3M9Q2XD source=\"192.168.1.20 (camera)\" to=a@b,c@d size=12",
         "x\r\nevent=delivered id=1\" to=\"a\n\\\\\"",
     ]

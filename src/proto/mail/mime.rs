@@ -166,24 +166,25 @@ pub fn quoted_printable(octets: &[u8]) -> String {
             continue;
         }
         let line_ends = after.is_empty() || after.starts_with(b"\r\n");
-        let literal = match octet {
+        let is_literal = |column: usize| match octet {
             b'=' => false,
             b' ' | b'\t' => !line_ends,
             b'.' | b'F' | b'-' if column == 0 => false,
             _ => octet.is_ascii_graphic(),
         };
-        let width = if literal { 1 } else { 3 };
+        let width = |literal: bool| if literal { 1 } else { 3 };
         // One column is for the "=" of a soft line break.
-        if column + width > 75 {
+        if column + width(is_literal(column)) > 75 {
             out.push_str("=\r\n");
             column = 0;
         }
+        let literal = is_literal(column);
         if literal {
             out.push(char::from(*octet));
         } else {
             write!(out, "={octet:02X}").expect("a String takes everything");
         }
-        column += width;
+        column += width(literal);
         rest = after;
     }
     out
@@ -262,6 +263,9 @@ mod tests {
         let long = quoted_printable(&[b'x'; 200]);
         assert!(long.split("\r\n").all(|line| line.len() <= 76), "{long}");
         assert_eq!(long.replace("=\r\n", ""), "x".repeat(200));
+        // The same holds for a line that starts after a soft line break.
+        let broken = quoted_printable(&[&[b'x'; 75][..], b".", &[b'y'; 72], b"From"].concat());
+        assert!(broken.contains("=\r\n=2Ey") && broken.contains("=\r\n=46rom"), "{broken}");
         let every: Vec<u8> = (0..=255).collect();
         let encoded = quoted_printable(&every).replace("=\r\n", "").replace('_', "=5F");
         assert_eq!(q(&encoded), Some(every));

@@ -1,0 +1,268 @@
+//! The sending side of SMTP: the server says anything, in turn or all at once.
+
+use super::smtp_server::unstuffed;
+use crate::{input::Input, seeds as sown};
+use waypost::{
+    limits,
+    proto::{
+        machine::{Machine, Step},
+        mail::address::Address,
+        smtp::client::{Answer, Ask, Forward, Login, Outgoing, Plan, Security, Session},
+        status::{Class, Outcome, Status},
+    },
+};
+
+pub(crate) fn check(data: &[u8]) {
+    let input = Input::new(data);
+    let lines = Stage::new(&input, Pace::Line(usize::MAX)).play();
+    for piece in [1, 2 + input.choice(1) % 50] {
+        let pieces = Stage::new(&input, Pace::Line(piece)).play();
+        assert_eq!(pieces, lines, "pieces of {piece}");
+    }
+    Stage::new(&input, Pace::AtOnce).play();
+}
+
+/// Every transcript of the sending side, with some choices.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for session in sown::files("transcript/client", ".session") {
+        let words = sown::directives(&session);
+        let security = ["none", "may", "must", "implicit"];
+        let plan = security.iter().position(|word| words.contains(word)).unwrap_or(0);
+        let login = words.iter().any(|word| word.starts_with("login"));
+        let clear = words.contains(&"in-clear");
+        let plan = plan | usize::from(login) << 2 | usize::from(clear) << 3;
+        let plan = u8::try_from(plan).expect("a few bits");
+        for message in 0..5 {
+            let choices = [plan, 9, message, message, 1, message, 3, 0, message, 1];
+            seeds.push(Input::compose(&sown::side(&session, 'S'), &choices));
+        }
+    }
+    seeds
+}
+
+/// How the server's octets come.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    /// No line before it is waited for, in pieces of so many octets.
+    Line(usize),
+    AtOnce,
+}
+
+/// What was said and asked, wherever it was cut.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    output: Vec<u8>,
+    asks: Vec<Ask>,
+}
+
+/// A message on its way.
+struct Flight {
+    recipients: usize,
+    body: Vec<u8>,
+    given: usize,
+    /// Where its octets start in the output.
+    start: Option<usize>,
+}
+
+struct Stage<'a> {
+    input: Input<'a>,
+    session: Session,
+    pace: Pace,
+    fed: usize,
+    sent: usize,
+    encrypted: bool,
+    flight: Option<Flight>,
+    told: Told,
+}
+
+const MESSAGES: usize = 3;
+const PASSWORD: &str = "a password that nobody guesses";
+
+impl<'a> Stage<'a> {
+    fn new(input: &Input<'a>, pace: Pace) -> Stage<'a> {
+        let plan = input.choice(0);
+        let securities = [Security::None, Security::May, Security::Must, Security::Implicit];
+        let security = securities[plan % 4];
+        let in_clear = plan >> 3 & 1 == 1;
+        let login = Login { user: "me".into(), password: PASSWORD.into(), in_clear };
+        let session = Session::new(Plan {
+            hello: "relay.example".into(),
+            security,
+            login: (plan >> 2 & 1 == 1).then_some(login),
+            host: "mx.example [192.0.2.1]".into(),
+        });
+        let encrypted = security == Security::Implicit;
+        let (fed, sent, flight, told) = (0, 0, None, Told::default());
+        Stage { input: *input, session, pace, fed, sent, encrypted, flight, told }
+    }
+
+    fn play(mut self) -> Told {
+        for _ in 0..2048 + 8 * self.input.octets.len() {
+            let step = self.session.step();
+            let pipe = self.session.pipe();
+            let most = limits::OUTPUT_BYTES + limits::CHUNK_BYTES * 4 / 3 + 1024;
+            assert!(pipe.output.len() <= most, "output is bounded");
+            assert!(pipe.input.len() <= limits::INPUT_BYTES, "input is bounded");
+            if !matches!(step, Step::Ask(_)) {
+                self.told.output.append(&mut pipe.output);
+            }
+            self.keeps_the_password();
+            match step {
+                Step::Write => {}
+                Step::Read if self.read() => {}
+                Step::Ask(ask) => self.hear(ask),
+                Step::Upgrade => {
+                    assert!(!self.encrypted, "TLS starts once");
+                    self.session.pipe().input.clear();
+                    self.session.upgraded();
+                    self.encrypted = true;
+                }
+                Step::Read | Step::Close => {
+                    self.broken_off();
+                    return self.told;
+                }
+            }
+        }
+        panic!("it does not end");
+    }
+
+    /// More of what the server says; `false` at its end.
+    fn read(&mut self) -> bool {
+        let room = self.session.pipe().room();
+        assert!(room > 0, "a machine that reads has room");
+        assert!(!self.session.patience().is_zero());
+        let rest = &self.input.octets[self.fed..];
+        let next = match self.pace {
+            Pace::AtOnce => rest.len(),
+            Pace::Line(piece) => {
+                let line = rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |at| at + 1);
+                line.min(piece)
+            }
+        };
+        let next = &rest[..next.min(room)];
+        self.session.pipe().input.extend_from_slice(next);
+        self.fed += next.len();
+        !next.is_empty()
+    }
+
+    fn hear(&mut self, ask: Ask) {
+        let answer = match &ask {
+            Ask::Next if self.sent == MESSAGES => Answer::Quit,
+            Ask::Next => Answer::Send(Box::new(self.next_message())),
+            Ask::Chunk(offset) => self.chunk(*offset),
+            Ask::Report(outcomes, _) => {
+                self.reported(outcomes);
+                Answer::Noted
+            }
+            Ask::Unusable(outcome) => {
+                assert!(self.flight.is_none() && self.sent == 0);
+                is_told_well(outcome);
+                assert_ne!(outcome.status.class, Class::Success);
+                Answer::Noted
+            }
+        };
+        if !matches!(ask, Ask::Chunk(_)) {
+            self.told.asks.push(ask);
+        }
+        self.session.answer(answer);
+    }
+
+    fn next_message(&mut self) -> Outgoing {
+        assert!(self.flight.is_none(), "one message at a time, each with its outcomes");
+        let choice = |n| self.input.choice(2 + 4 * self.sent + n);
+        let address = |text: &str| Address::parse(text).expect("an address");
+        let senders = ["a@client.example", "\"a b\"@x.example", "j\u{f6}rg@ex\u{e4}mple.example"];
+        let to = Forward {
+            to: address(senders[choice(1) % 3]),
+            orcpt: ["", "rfc822;x+y=z@example.org"][choice(1) / 3 % 2].into(),
+            notify: [None, Some((false, false, false)), Some((true, true, false))]
+                [choice(1) / 6 % 3],
+        };
+        let line = b".\r\n..a\r\n.b\r\n";
+        let body = match choice(0) % 6 {
+            0 => b"Subject: x\r\n\r\n.\r\n..\r\nhi\r\n".to_vec(),
+            1 => Vec::new(),
+            2 => b"no end".to_vec(),
+            3 => line.repeat(4000),
+            4 => b".".to_vec(),
+            _ => line.repeat(choice(3)),
+        };
+        let recipients = 1 + choice(2) % 200;
+        let outgoing = Outgoing {
+            from: (choice(3) % 4 > 0).then(|| address(senders[choice(3) % 3])),
+            to: vec![to; recipients],
+            size: body.len() as u64,
+            eight_bit: choice(3) & 1 == 1,
+            utf8: choice(3) & 2 == 2,
+            ret_headers: [None, Some(true), Some(false)][choice(3) % 3],
+            envid: ["", "a+b=c d"][choice(3) % 2].into(),
+        };
+        self.sent += 1;
+        self.flight = Some(Flight { recipients, body, given: 0, start: None });
+        outgoing
+    }
+
+    fn chunk(&mut self, offset: u64) -> Answer {
+        let output = self.told.output.len() + self.session.pipe().output.len();
+        let flight = self.flight.as_mut().expect("a message in flight");
+        assert_eq!(offset, flight.given as u64, "octets are asked for in order");
+        flight.start.get_or_insert(output);
+        if self.input.choice(15) == 255 && flight.given > 100 {
+            return Answer::Abort;
+        }
+        let size = [limits::CHUNK_BYTES, 1000, 1, 7][self.input.choice(16) % 4];
+        let size = if flight.body.len() > 5000 { limits::CHUNK_BYTES } else { size };
+        let rest = &flight.body[flight.given..];
+        let chunk = rest[..rest.len().min(size)].to_vec();
+        flight.given += chunk.len();
+        Answer::Chunk(chunk)
+    }
+
+    /// Who was told that a recipient has it had all of it; and nothing else was sent.
+    fn reported(&mut self, outcomes: &[Outcome]) {
+        let flight = self.flight.take().expect("a message in flight");
+        assert_eq!(outcomes.len(), flight.recipients, "one outcome a recipient");
+        outcomes.iter().for_each(is_told_well);
+        let output = [&self.told.output[..], &self.session.pipe().output].concat();
+        let whole = flight.given == flight.body.len();
+        if outcomes.iter().any(|outcome| outcome.status.class == Class::Success) {
+            assert!(whole, "nobody has a message that was not sent");
+            assert!(output.ends_with(b".\r\n"));
+        }
+        if let Some(start) = flight.start.filter(|_| whole) {
+            let mut body = flight.body;
+            if !body.ends_with(b"\r\n") {
+                body.extend(b"\r\n");
+            }
+            assert_eq!(unstuffed(&output[start..]), Some(body), "the message is sent as it is");
+        }
+    }
+
+    /// The connection is gone: a message in flight has an outcome all the same.
+    fn broken_off(&mut self) {
+        let outcome = Outcome::ours(Status::new(Class::Transient, 4, 2), "gone");
+        let outcomes = self.session.break_off(&outcome);
+        assert_eq!(outcomes.is_some(), self.flight.is_some());
+        if let (Some(outcomes), Some(flight)) = (outcomes, &self.flight) {
+            assert_eq!(outcomes.len(), flight.recipients);
+            let success = |outcome: &Outcome| outcome.status.class == Class::Success;
+            assert!(!outcomes.iter().any(success), "nobody has what was broken off");
+        }
+    }
+
+    fn keeps_the_password(&mut self) {
+        if self.encrypted || self.input.choice(0) >> 3 & 1 == 1 {
+            return;
+        }
+        let said = &self.told.output;
+        let login = said.windows(4).any(|word| word == b"AUTH");
+        assert!(!login, "no login where others listen");
+    }
+}
+
+/// One bounded line.
+fn is_told_well(outcome: &Outcome) {
+    assert!(outcome.text.len() <= limits::REPLY_TEXT_BYTES);
+    assert!(!outcome.text.contains(char::is_control) && !outcome.by.contains(char::is_control));
+}

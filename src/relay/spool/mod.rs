@@ -19,7 +19,7 @@ mod writer;
 pub use draft::Draft;
 pub use fetch::Body;
 pub use recovery::{Damage, Recovered};
-pub use room::{Room, Usage};
+pub use room::{Full, Room, Usage};
 
 use crate::{
     relay::envelope::{Envelope, Id, Progress},
@@ -44,6 +44,8 @@ struct Shared {
     sys: Sys,
     room: Cell<Room>,
     state: RefCell<State>,
+    /// The last message that the flash has lost, and how many it has.
+    lost: Cell<Option<(Id, u64)>>,
 }
 
 /// What a queue keeps in memory of a message.
@@ -119,8 +121,8 @@ impl Spool {
     /// The disk may be fine a second later: call again.
     pub async fn open(sys: &Sys, room: Room) -> io::Result<(Spool, Recovered)> {
         let (state, recovered) = recovery::recover(sys, room).await?;
-        let shared = Shared { sys: sys.clone(), room: Cell::new(room), state: RefCell::new(state) };
-        let spool = Spool(Rc::new(shared));
+        let (room, state) = (Cell::new(room), RefCell::new(state));
+        let spool = Spool(Rc::new(Shared { sys: sys.clone(), room, state, lost: Cell::default() }));
         spool.kick();
         Ok((spool, recovered))
     }

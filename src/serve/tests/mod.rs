@@ -3,10 +3,12 @@
 
 mod disk;
 mod doors;
+mod exposition;
 mod history;
 mod queue;
 mod reports;
 mod server;
+mod vitals;
 mod wire;
 mod world;
 

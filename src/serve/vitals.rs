@@ -48,7 +48,8 @@ pub(super) fn census(relay: &Relay, now: Instant) -> (Queued, Option<Id>) {
 pub(super) fn flash(relay: &Relay) -> Flash {
     let wear = relay.sys.disk.wear();
     let history = relay.sys.index.written();
-    Flash { written: wear.octets + history.unwrap_or(0), history, syncs: wear.syncs }
+    let written = wear.octets + history.unwrap_or(0);
+    Flash { written, history, laid_out: relay.spool.usage().laid_out, syncs: wear.syncs }
 }
 
 /// Mail is taken at present.
@@ -252,7 +253,7 @@ fn spool(text: &mut Exposition, usage: &Usage) {
 }
 
 fn storage(text: &mut Exposition, relay: &Relay) {
-    let Flash { written, history, syncs } = flash(relay);
+    let Flash { written, history, syncs, .. } = flash(relay);
     let own = written - history.unwrap_or(0);
     let both = [("by=\"relay\"", own), ("by=\"history\"", history.unwrap_or(0))];
     let known = if history.is_some() { &both[..] } else { &both[..1] };

@@ -46,6 +46,8 @@ struct Shared {
     state: RefCell<State>,
     /// The last message that the flash has lost, and how many it has.
     lost: Cell<Option<(Id, u64)>>,
+    /// Segments that were there at the start.
+    segments_before: u32,
 }
 
 /// What a queue keeps in memory of a message.
@@ -121,8 +123,10 @@ impl Spool {
     /// The disk may be fine a second later: call again.
     pub async fn open(sys: &Sys, room: Room) -> io::Result<(Spool, Recovered)> {
         let (state, recovered) = recovery::recover(sys, room).await?;
+        let segments_before = state.ledger.segments();
         let (room, state) = (Cell::new(room), RefCell::new(state));
-        let spool = Spool(Rc::new(Shared { sys: sys.clone(), room, state, lost: Cell::default() }));
+        let (sys, lost) = (sys.clone(), Cell::default());
+        let spool = Spool(Rc::new(Shared { sys, room, state, lost, segments_before }));
         spool.kick();
         Ok((spool, recovered))
     }

@@ -53,6 +53,8 @@ pub struct Usage {
     pub segments: u32,
     /// Octets written since the start, in whole pages: what the flash sees of them.
     pub written: u64,
+    /// Octets of them that laid out the segments by which the spool has grown: no message's cost.
+    pub laid_out: u64,
     /// Syncs since the start.
     pub syncs: u64,
     /// Octets that the file system still takes, as far as is known.
@@ -100,6 +102,8 @@ impl Spool {
             messages: state.ledger.messages(),
             segments: state.ledger.segments(),
             written: state.written,
+            laid_out: u64::from(state.ledger.segments().saturating_sub(self.0.segments_before))
+                * u64::from(self.room().segment_bytes),
             syncs: state.syncs,
             file_system: Some(state.file_system_room).filter(|room| *room < u64::MAX),
             full: (state.ledger.charge() + OVERHEAD > bearable).then_some(narrow),

@@ -171,6 +171,16 @@ fn everything_is_exposed_to_prometheus_as_its_format_wants_it() {
 }
 
 #[test]
+fn laying_out_the_spool_is_told_apart_from_what_messages_cost_and_is_done_once() {
+    let house = House::new();
+    let usage = house.running.relay.spool.usage();
+    let laid_out = house.status().flash.laid_out;
+    assert_eq!(laid_out, u64::from(usage.segments) << 20);
+    assert!(laid_out > 0 && (laid_out..laid_out + 65_536).contains(&usage.written));
+    assert_eq!(house.restart().status().flash.laid_out, 0);
+}
+
+#[test]
 fn what_happens_is_counted() {
     let house = House::new();
     let session = house.call(25, CAMERA);

@@ -185,6 +185,8 @@ pub struct Flash {
     pub written: u64,
     /// Those of the history; `null` where they are not known.
     pub history: Option<u64>,
+    /// Octets of them that laid out the spool as it grew, which no message has caused alone.
+    pub laid_out: u64,
     /// Syncs, without those of the history.
     pub syncs: u64,
 }

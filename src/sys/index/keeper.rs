@@ -100,9 +100,7 @@ fn give_up(cabinet: &Cabinet, failure: Failure) -> Answer {
                 "The history was damaged and starts anew; the old one is in {} ({words}).",
                 aside.display()
             )),
-            Err(error) => {
-                Answer::Failed(format!("{words}; and it cannot be moved aside: {error}"))
-            }
+            Err(error) => Answer::Failed(format!("{words}; and it cannot be moved aside: {error}")),
         },
     }
 }

@@ -242,8 +242,7 @@ impl Desk {
             Some(keeper) => keeper,
             None if *request == Request::Flush => return Ok(Answer::Done),
             None => {
-                let (keeper, told) =
-                    Keeper::start(&self.recipe, &self.dir, anew, &self.tally)?;
+                let (keeper, told) = Keeper::start(&self.recipe, &self.dir, anew, &self.tally)?;
                 if let Some(told) = told {
                     lock(&self.told).anew = told;
                 }

@@ -310,6 +310,8 @@ pub const WEB_HEAD_BYTES: usize = 8 * 1024;
 pub const WEB_HEADER_FIELDS: usize = 64;
 /// Body of a request, octets: the configuration is the largest.
 pub const WEB_BODY_BYTES: usize = 256 * 1024;
+/// Largest file of the page, octets.
+pub const WEB_ASSET_BYTES: u64 = 128 * 1024;
 /// From the first octet of a request to the end of its header.
 pub const WEB_HEAD_WAIT: Duration = Duration::from_secs(10);
 /// From the end of the header to the end of the body.
@@ -419,6 +421,8 @@ const _: () = assert!(DRAFT_BUFFER_BYTES.is_multiple_of(LARGE_BLOCK_BYTES));
 /// A wall clock that shows an earlier date has not been set (boards without a battery start in
 /// 1970): 2026-01-01T00:00:00Z, in seconds since 1970. No release of Waypost is older.
 pub const CLOCK_EPOCH_SECONDS: u64 = 1_767_225_600;
+/// Octets of what is written at least, whatever is asked for: a page of memory is written whole.
+pub const FLASH_PAGE_BYTES: u64 = 4096;
 /// Threads for file operations. More would only queue up in the file system's own journal.
 pub const FILE_THREADS: usize = 4;
 /// File operations, or pieces of slow arithmetic, that wait for a thread; more are refused.

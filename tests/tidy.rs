@@ -37,6 +37,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("serde_json::", &["src/config", "src/serve/web", "src/cli"]),
     ("serde_json_core::", &["src/config", "src/serve/web", "src/cli"]),
     ("httparse::", &["src/serve/web", "src/cli"]),
+    ("flate2::", &["src/serve/web/page"]),
     ("argon2::", &["src/relay/accounts"]),
     ("base64::", &["src/proto", "src/cli", "src/relay/accounts"]),
     ("lexopt::", &["src/cli"]),

@@ -166,7 +166,13 @@ impl Doing<'_> {
         match (self.call.json, states.is_empty()) {
             (true, true) => terminal.say("[]")?,
             (true, false) => terminal.say("]")?,
-            (false, _) => terminal.say(&show::total(&states))?,
+            (false, _) => {
+                terminal.say(&show::total(&states))?;
+                // What is wrong may be why they wait; a relay that does not tell has said the rest.
+                if let Ok(status) = self.done(&Question::get("/api/status")).await {
+                    write!(terminal.output, "{}", show::standing(&status.body))?;
+                }
+            }
         }
         Ok(())
     }

@@ -271,6 +271,12 @@ fn the_queue_is_read_page_by_page_into_one_list() {
     );
     let done = run_in(answers(&[page(0, 2), page(2, 5)]), "waypost queue --data /d", b"");
     assert!(done.output.ends_with("5 messages: 5 waiting\n"), "{}", done.output);
+    let status =
+        json!({"spool": {"used": 0, "most": 4096}, "problems": [{"words": "It is full."}]});
+    let answers = answers(&[page(0, 2), page(2, 5), (200, status)]);
+    let done = run_in(answers, "waypost queue --data /d", b"");
+    assert!(done.output.ends_with("waiting\nThe spool takes 0 of 4.0K.\nIt is full.\n"));
+    assert!(done.world.heard(2).starts_with("GET /api/status HTTP/1.1\r\n"));
 }
 
 #[test]

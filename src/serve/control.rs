@@ -228,6 +228,11 @@ impl Control {
         self.doors.get().map_or_else(Vec::new, |doors| doors.addresses())
     }
 
+    /// Connections of clients that hand in mail, now.
+    pub fn sessions(&self) -> usize {
+        self.doors.get().map_or(0, |doors| doors.sessions())
+    }
+
     /// Stop listening.
     pub fn close(&self) {
         if let Some(doors) = self.doors.get() {

@@ -131,6 +131,11 @@ impl Doors {
         all
     }
 
+    /// Connections of clients that hand in mail, now.
+    pub fn sessions(&self) -> usize {
+        self.peers.count.borrow().values().sum()
+    }
+
     /// Stop listening everywhere.
     pub fn close(&self) {
         self.open.take().into_values().for_each(|door| door.close.raise());

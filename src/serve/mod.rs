@@ -2,7 +2,7 @@
 //!
 //! `listen` opens doors and lets sessions in; `receive` answers an SMTP session, `intake` takes a
 //! message into the spool; `work` and `lane` get it out again; `control` keeps the configuration,
-//! `desk` is what page and command line talk to; `start` puts it all together.
+//! `desk` is what page and command line talk to, with `vitals`; `start` puts it all together.
 
 pub mod control;
 pub mod desk;
@@ -14,5 +14,6 @@ pub mod relay;
 pub mod start;
 #[cfg(test)]
 mod tests;
+mod vitals;
 pub mod web;
 pub mod work;

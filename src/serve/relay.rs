@@ -75,6 +75,8 @@ pub struct Figures {
     pub last_in: Cell<Option<(Instant, Option<Wall>)>>,
     /// Last recipient delivered.
     pub last_out: Cell<Option<(Instant, Option<Wall>)>>,
+    /// When the process started, once the clock has told.
+    pub started: Cell<Option<Wall>>,
 }
 
 /// One more (or `n` more).

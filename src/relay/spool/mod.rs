@@ -21,7 +21,7 @@ pub use company::Coming;
 pub use draft::Draft;
 pub use fetch::Body;
 pub use recovery::{Damage, Recovered};
-pub use room::{Room, Usage};
+pub use room::{Full, Room, Usage};
 
 use crate::{
     relay::envelope::{Envelope, Id, Progress},
@@ -46,6 +46,10 @@ struct Shared {
     sys: Sys,
     room: Cell<Room>,
     state: RefCell<State>,
+    /// The last message that the flash has lost, and how many it has.
+    lost: Cell<Option<(Id, u64)>>,
+    /// Segments that were there at the start.
+    segments_before: u32,
 }
 
 /// What a queue keeps in memory of a message.
@@ -121,8 +125,10 @@ impl Spool {
     /// The disk may be fine a second later: call again.
     pub async fn open(sys: &Sys, room: Room) -> io::Result<(Spool, Recovered)> {
         let (state, recovered) = recovery::recover(sys, room).await?;
-        let shared = Shared { sys: sys.clone(), room: Cell::new(room), state: RefCell::new(state) };
-        let spool = Spool(Rc::new(shared));
+        let segments_before = state.ledger.segments();
+        let (room, state) = (Cell::new(room), RefCell::new(state));
+        let (sys, lost) = (sys.clone(), Cell::default());
+        let spool = Spool(Rc::new(Shared { sys, room, state, lost, segments_before }));
         spool.kick();
         Ok((spool, recovered))
     }

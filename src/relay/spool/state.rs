@@ -455,6 +455,8 @@ impl State {
         }
         self.failures = 0;
         self.resting = false;
+        // The disk writes: what was wrong is over, or will be told again.
+        self.trouble.clear();
         self.dirty = None;
         self.unsynced_bytes = 0;
         for item in std::mem::take(&mut self.unsynced) {

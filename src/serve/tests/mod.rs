@@ -4,10 +4,12 @@
 mod company;
 mod disk;
 mod doors;
+mod exposition;
 mod history;
 mod queue;
 mod reports;
 mod server;
+mod vitals;
 mod wire;
 mod world;
 

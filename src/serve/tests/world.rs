@@ -9,7 +9,7 @@ use super::{
 use crate::{
     sys::{
         Attached, Clock, Datagrams, Dice, Listener, Log, Net, Pending, Stream, Sys, Tasks, Tls,
-        TlsError, TlsFacts, Trust,
+        TlsError, TlsFacts, Trust, Wear,
     },
     time::{Instant, Wall},
 };
@@ -59,6 +59,11 @@ pub(super) struct World {
     pub(super) index_broken: Cell<bool>,
     /// Batches that were written to it.
     pub(super) index_batches: Cell<u64>,
+    /// What it says is wrong with it, and what it has written.
+    pub(super) index_trouble: RefCell<String>,
+    pub(super) index_written: Cell<Option<u64>>,
+    /// What the disk says it was asked.
+    pub(super) wear: Cell<Wear>,
     /// The index answers nothing.
     pub(super) index_hangs: Cell<bool>,
     listeners: RefCell<BTreeMap<String, Rc<Waiting>>>,
@@ -403,6 +408,9 @@ impl Tasks for Fake {
     }
     fn slow(&self, work: Box<dyn FnOnce() + Send + 'static>) {
         work();
+    }
+    fn memory(&self) -> Option<u64> {
+        Some(3 << 20)
     }
 }
 

@@ -29,9 +29,9 @@ impl Web {
         Ok(json(200, Json::object().list("problems", &problems)))
     }
 
-    pub(super) fn metrics(&self) -> Response {
+    pub(super) async fn metrics(&self) -> Answer {
         let kind = "text/plain; version=0.0.4; charset=utf-8";
-        Response::new(200, kind, self.office.metrics().into_bytes())
+        Ok(Response::new(200, kind, self.office.metrics().await.into_bytes()))
     }
 
     /// What the page must do first: `setup`, `login`, or nothing (`ok`, with the token for

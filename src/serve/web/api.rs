@@ -76,7 +76,7 @@ pub(super) const ROUTES: [Route; 34] = [
     get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/healthz", Access::Open, |w, _| at_once(w.health())),
-    get("/metrics", Access::Near, |w, _| at_once(w.metrics())),
+    get("/metrics", Access::Near, |w, _| Box::pin(w.metrics())),
     get("/api/session", Access::Open, |w, v| at_once(w.session(&v))),
     open_post("/api/setup", |w, v| Box::pin(w.setup(v))),
     open_post("/api/login", |w, v| Box::pin(w.log_in(v))),

@@ -73,7 +73,7 @@ pub trait Office {
     /// What is wrong, in words.
     fn health(&self) -> Result<(), String>;
     /// Everything countable in the Prometheus text format 0.0.4.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> Pending<'_, String>;
 }
 
 /// What stands for a secret in [`Office::document`] and, given back to [`Office::apply`], leaves it
@@ -107,8 +107,10 @@ pub struct Status {
     pub spool: Spool,
     /// Resident memory, octets, where it is known.
     pub memory: Option<u64>,
-    /// Octets written to flash since the start.
-    pub flash_written: u64,
+    /// What was asked of the storage since the start.
+    pub flash: Flash,
+    /// Mail is taken; else its senders are told to come back later.
+    pub taking: bool,
     /// Where clients may connect.
     pub listening: Vec<Door>,
     /// Addresses of this machine that a device of the same network may use, the best first.
@@ -171,6 +173,22 @@ pub struct Spool {
     pub used: u64,
     /// Most that may be used.
     pub most: u64,
+    /// Left on the file system that holds it, where that is known.
+    pub file_system: Option<u64>,
+}
+
+/// What was asked of the storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Flash {
+    /// Octets written: to the spool, to mailboxes, to the configuration and, where it is known, to
+    /// the history. In whole pages; what the file system adds of its own is not in it.
+    pub written: u64,
+    /// Those of the history; `null` where they are not known.
+    pub history: Option<u64>,
+    /// Octets of them that laid out the spool as it grew, which no message has caused alone.
+    pub laid_out: u64,
+    /// Syncs, without those of the history.
+    pub syncs: u64,
 }
 
 /// Where clients may connect.

@@ -2,6 +2,7 @@
 //! response.
 
 mod access;
+mod assets;
 mod bounds;
 mod relay;
 mod world;
@@ -143,38 +144,6 @@ impl Reply {
 
     fn words(&self) -> String {
         self.json()["error"].as_str().expect("words").to_string()
-    }
-}
-
-#[test]
-fn the_page_is_served_with_its_files_and_browsers_keep_them() {
-    let house = House::new();
-    for (path, kind) in [
-        ("/", "text/html; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
-        ("/app.js", "text/javascript; charset=utf-8"),
-        ("/kit.js", "text/javascript; charset=utf-8"),
-        ("/mail.js", "text/javascript; charset=utf-8"),
-        ("/people.js", "text/javascript; charset=utf-8"),
-        ("/settings.js", "text/javascript; charset=utf-8"),
-        ("/icon.svg", "image/svg+xml"),
-    ] {
-        let mut browser = house.browser();
-        let reply = browser.ask("GET", path, None);
-        assert_eq!((reply.status, reply.field("Content-Type")), (200, Some(kind)));
-        assert_eq!(reply.field("Content-Length"), Some(reply.body.len().to_string().as_str()));
-        assert!(
-            reply.field("Content-Security-Policy").expect("one").contains("default-src 'none'")
-        );
-        assert_eq!(reply.field("Date"), Some("Sun, 22 Nov 2026 09:12:00 GMT"));
-        let tag = reply.field("ETag").expect("a tag").to_string();
-        browser.set("If-None-Match", &format!("\"x\", {tag}"));
-        let again = browser.ask("GET", path, None);
-        assert_eq!((again.status, again.body.as_str()), (304, ""));
-        browser.set("If-None-Match", "\"x\"");
-        let head = browser.ask("HEAD", path, None);
-        assert_eq!((head.status, head.body.as_str()), (200, ""));
-        assert_eq!(head.field("Content-Length"), reply.field("Content-Length"));
     }
 }
 

@@ -167,7 +167,7 @@ impl Office for Relay {
     fn health(&self) -> Result<(), String> {
         self.well.borrow().clone()
     }
-    fn metrics(&self) -> String {
-        "waypost_queue_messages 1\n".into()
+    fn metrics(&self) -> Pending<'_, String> {
+        Box::pin(ready("waypost_queue_messages 1\n".into()))
     }
 }

@@ -72,9 +72,9 @@ def large(peer, book):
         warm(sink)
         peaks = []
         for octets in (64 * KIB, LARGE):
-            time.sleep(SETTLED)
             relay.forget_peak()
             sink.all(Sent("large-%d" % octets, 3, 1, octets).end().ids)
             peaks.append(relay.peak())
+            time.sleep(SETTLED)
         book.note("peak", peer.name, peaks[0])
         book.note("peak-growth", peer.name, peaks[1] - peaks[0])

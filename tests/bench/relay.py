@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
 from world import JAIL, PORT, WORK, run, until, wait_for_port
 
@@ -16,6 +15,7 @@ SYNCS = "fsync,fdatasync,sync_file_range,msync,sync,syncfs"
 IMAGE_MB = 768
 SHUTDOWN, WITHOUT_FLUSHING = 0x8004587d, 2  # EXT4_IOC_SHUTDOWN and its flag, linux/fs/ext4/ext4.h
 TICK = os.sysconf("SC_CLK_TCK")
+KB = 1024 / 1e6  # what /proc calls kB, in MB
 
 
 class Relay:
@@ -131,7 +131,6 @@ class Relay:
             fcntl.ioctl(folder, SHUTDOWN, WITHOUT_FLUSHING.to_bytes(4, "little"))
         finally:
             os.close(folder)
-        time.sleep(0.05)
         self.kill()
         self.unmount()
         self.mount()
@@ -155,7 +154,7 @@ class Relay:
 
     def pss(self):
         """Memory in MB, what is shared shared out."""
-        return self.sum(lambda pid: field("/proc/%d/smaps_rollup" % pid, "Pss")) / 1000
+        return self.sum(lambda pid: field("/proc/%d/smaps_rollup" % pid, "Pss")) * KB
 
     def forget_peak(self):
         def forget(pid):
@@ -166,7 +165,7 @@ class Relay:
 
     def peak(self):
         """The most resident memory in MB that its processes had since `forget_peak`."""
-        return self.sum(lambda pid: field("/proc/%d/status" % pid, "VmHWM")) / 1000
+        return self.sum(lambda pid: field("/proc/%d/status" % pid, "VmHWM")) * KB
 
     def sleeps(self):
         """How often each of its threads has gone to sleep so far."""

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
+import socket
 import sys
 import time
 
@@ -14,14 +14,14 @@ import survival
 import throughput
 from peers import Postfix, Waypost
 from table import table
-from world import LOAD, WAYPOST, WORK
+from world import LOAD, PORT, SINK_PORT, WAYPOST, WORK
 
 PEERS = {"postfix": Postfix, "waypost": Waypost}
 # Word, measure, the most rounds of it that are worth their time.
 MEASURES = [
     ("speed", throughput.speed, 100),
     ("flash", throughput.slow_syncs, 100),
-    ("flash", throughput.wear, 1),
+    ("flash", throughput.wear, 2),
     ("memory", footprint.memory, 1),
     ("memory", footprint.outage, 2),
     ("start", footprint.start, 1),
@@ -40,7 +40,8 @@ class Book:
 
     def note(self, row, relay, value, **more):
         self.results.append((row, relay, value))
-        self.file.write(json.dumps(dict(row=row, relay=relay, value=value, **more)) + "\n")
+        line = dict(row=row, relay=relay, value=value, load=os.getloadavg()[0], **more)
+        self.file.write(json.dumps(line) + "\n")
         print("%-18s %-8s %s" % (row, relay, value if isinstance(value, dict) else "%.2f" % value), file=sys.stderr)
 
     def failed(self, measure, relay, error):
@@ -59,6 +60,10 @@ def main():
         parser.error("words are %s; relays %s" % (" ".join(words), " ".join(PEERS)))
     if WORK.startswith(("/var/", "/run/", "/proc/")):
         parser.error("BENCH_WORK cannot be %s: in the jail that place has other contents" % WORK)
+    for port in (PORT, SINK_PORT):
+        with socket.socket() as s:
+            if s.connect_ex(("127.0.0.1", port)) == 0:
+                parser.error("port %d is in use: end what listens there, or set BENCH_PORT" % port)
     # Whoever ends this ends the relays and takes their disks away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for peer in PEERS.values():
@@ -71,6 +76,7 @@ def main():
     book.file.write(json.dumps(about) + "\n")
     began = time.monotonic()
     measure(options, book)
+    about["load"] += ", %.1f when it ended" % os.getloadavg()[0]
     about["took"] = "%.0f min, %d rounds" % ((time.monotonic() - began) / 60, options.rounds)
     text = "".join("- %s: %s\n" % pair for pair in about.items()) + "\n" + table(book.results)
     text += "".join("- not measured: %s\n" % failure for failure in book.failures)
@@ -91,7 +97,7 @@ def measure(options, book):
             for name in options.relays.split(","):
                 try:
                     function(PEERS[name], book)
-                except (AssertionError, OSError, ValueError, subprocess.SubprocessError) as error:
+                except Exception as error:
                     book.failed(function, name, error)
 
 

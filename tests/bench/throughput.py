@@ -34,16 +34,11 @@ def speed(peer, book):
         relay.up()
         warm(sink)
         for row, messages, sessions, octets in CELLS:
-            if row == "accept-10":
-                time.sleep(SETTLED)
-                before = relay.cpu()
             sent = Sent(row, messages, sessions, octets).end()
             sink.all(sent.ids)
             book.note(row, peer.name, sent.rate(), **sent.told)
             if row == "accept-10":
                 book.note("through-10", peer.name, sent.rate_through(sink))
-                time.sleep(SETTLED)
-                book.note("cpu", peer.name, (relay.cpu() - before) * 1000 / messages)
 
 
 def slow_syncs(peer, book):
@@ -52,20 +47,21 @@ def slow_syncs(peer, book):
         relay.up()
         warm(sink)
         for row, messages, sessions in SLOW_CELLS:
-            sent = Sent("speed-" + row, messages, sessions).end()
+            sent = Sent(row, messages, sessions).end()
             sink.all(sent.ids)
             book.note(row, peer.name, sent.rate(), **sent.told)
 
 
 def wear(peer, book):
+    """What a message takes of the processor and of the flash."""
     for row, messages, sessions in WEAR_CELLS:
         with peer(disk=True) as relay, Sink().up() as sink:
             relay.up()
             warm(sink)
-            time.sleep(SETTLED)
-            before = relay.written()
+            written, cpu = relay.written(), relay.cpu()
             sink.all(Sent("wear", messages, sessions).end().ids)
             time.sleep(SETTLED)
-            octets, flushes = (after - b for after, b in zip(relay.written(), before))
+            octets, flushes = (after - before for after, before in zip(relay.written(), written))
             book.note("octets-" + row, peer.name, octets / messages)
             book.note("flushes-" + row, peer.name, flushes / messages)
+            book.note("cpu-" + row, peer.name, (relay.cpu() - cpu) * 1000 / messages)

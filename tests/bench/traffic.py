@@ -24,7 +24,10 @@ class Sent:
 
     def end(self, clean=True):
         """Waits for the end of it; where it should have been `clean`, every message was acknowledged."""
-        self.told = json.loads(self.process.communicate(timeout=90)[0])
+        try:
+            self.told = json.loads(self.process.communicate(timeout=90)[0])
+        finally:
+            self.process.kill()
         with open(self.acks) as f:
             self.ids = [line.split()[0] for line in f]
         assert not clean or self.told["acked"] == self.told["messages"], "not all were taken: %s" % self.told

@@ -1,13 +1,15 @@
-//! The load of the bench (`tests/bench`): a generator of mail, a sink that takes it, and the moment at which a relay is started.
+//! The load of the bench (`tests/bench`): a generator of mail, a sink that takes it, and the moment
+//! at which a relay is started.
 //!
 //! ```text
-//! load send port=N mark=WORD messages=N sessions=N octets=N acks=FILE [on-loss=stop] [seconds=N]
+//! load send port=N mark=WORD messages=N sessions=N octets=N acks=FILE
+//!           [on-loss=stop] [seconds=N]
 //! load sink port=N log=FILE
 //! load start FILE COMMAND …
 //! ```
 //!
-//! Blocking threads and the standard library: what is measured is the relay, so nothing clever stands in its way. Times are
-//! microseconds since 1970, by the one clock of the machine that all sides share.
+//! Blocking threads and the standard library: what is measured is the relay, so nothing clever
+//! stands in its way. Times are microseconds since 1970, by the clock of the machine.
 #![expect(clippy::disallowed_methods, reason = "a bench measures the real time")]
 
 mod message;

@@ -1,4 +1,5 @@
-//! Messages that can be told apart and whose damage shows: an own Message-ID each, and a checksum of the body.
+//! Messages that can be told apart and whose damage shows: an own Message-ID each, and a checksum
+//! of the body.
 
 use crate::now;
 

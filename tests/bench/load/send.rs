@@ -1,4 +1,5 @@
-//! The generator: a thread a session, a message a session, as devices send. What was acknowledged is written down.
+//! The generator: a thread a session, a message a session, as devices send. What was acknowledged
+//! is written down.
 
 use std::{
     fs,
@@ -87,16 +88,15 @@ fn report(load: &Load, began: u64, tallies: &[Tally], acks: &str) -> io::Result<
     waits.sort_unstable();
     let wait = |percent: usize| waits.get(waits.len() * percent / 100).copied().unwrap_or(0);
     let sum = |count: fn(&Tally) -> usize| tallies.iter().map(count).sum::<usize>();
-    println!(
-        r#"{{"messages":{},"acked":{},"unknown":{},"again":{},"failed":{},"began_us":{began},"ended_us":{ended},"wait_p50_us":{},"wait_p99_us":{}}}"#,
+    print!(
+        r#"{{"messages":{},"acked":{},"unknown":{},"again":{},"failed":{},"began_us":{began},"#,
         load.messages,
         acked.len(),
         sum(|t| t.unknown),
         sum(|t| t.again),
         sum(|t| t.failed),
-        wait(50),
-        wait(99),
     );
+    println!(r#""ended_us":{ended},"wait_p50_us":{},"wait_p99_us":{}}}"#, wait(50), wait(99));
     Ok(())
 }
 
@@ -205,7 +205,7 @@ impl Peer {
         }
     }
 
-    /// QUIT and the end of our side at once: some servers otherwise wait a while before they answer.
+    /// QUIT and the end of our side at once: some servers otherwise wait before they answer.
     fn leave(&mut self) -> io::Result<u16> {
         self.input.get_mut().write_all(b"QUIT\r\n")?;
         self.input.get_ref().shutdown(Shutdown::Write)?;

@@ -1,4 +1,5 @@
-//! The sink: takes every message, keeps none, and writes a line about each: id, `ok` or `damaged`, when, octets of the body.
+//! The sink: takes every message, keeps none, and writes a line about each: its id, `ok` or
+//! `damaged`, when, octets of the body.
 
 use std::{
     fs::File,

@@ -6,6 +6,8 @@ from traffic import Sent, Sink, open_sessions
 
 # Threads that wait for more work have given up by then.
 IDLE = 14
+# Waypost writes down that it started when it has run for 30 s, once.
+AFTER_START = 36
 WINDOW = 20
 LARGE = 25_000_000
 
@@ -59,7 +61,7 @@ def idle(peer, book):
 
     with peer() as relay:
         relay.up()
-        time.sleep(IDLE)
+        time.sleep(AFTER_START)
         watch("wakeups")
         Sent("idle", 1000).end()
         time.sleep(IDLE)

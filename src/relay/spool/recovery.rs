@@ -185,7 +185,7 @@ impl Recovery<'_> {
         for (gap, head) in secured.gaps.iter().filter(|(gap, _)| gap.start < proven) {
             self.report(slot, gap.start, head.as_ref());
         }
-        // Of the newest the header may be there before its sync has returned, and the length not yet.
+        // Of the newest, the header may be there before its sync has returned, and not the length.
         let begun = !newest || secured.end > RECORDS_START;
         if length < this.header.length && begun {
             self.damage(None, slot, length, "a segment is cut short".into());

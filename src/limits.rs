@@ -107,6 +107,9 @@ pub const TRACE_MESSAGES: usize = 20;
 
 /// Messages that are read, or delivered here, at once.
 pub const ACTIVE_MESSAGES: usize = 64;
+/// While the journal cannot be written: time between messages that are tried all the same, to see
+/// whether what comes of them can be noted again.
+pub const FAILING_WAIT: Duration = Duration::from_secs(10);
 /// Messages that wait for the connections to one destination; more stay in the spool.
 pub const LANE_WAITING: usize = 20;
 /// Messages that wait for, or are on, connections to all destinations.

@@ -151,9 +151,7 @@ impl Lanes {
         }
         for lane in self.take_all() {
             lane.closed.set(true);
-            for Seated { job, _seat } in lane.waiting.take() {
-                self.relay.sys.spawn(job.put_back());
-            }
+            lane.put_back(&self.relay);
             self.wake(&lane.parked, usize::MAX);
         }
         self.wake(&self.parked, usize::MAX);
@@ -234,6 +232,15 @@ impl Lanes {
         while most > 0 {
             let Some(id) = parked.borrow_mut().pop_front() else { return };
             most -= usize::from(self.relay.queue.unpark(id, now));
+        }
+    }
+}
+
+impl Lane {
+    /// Nothing waits here any more.
+    fn put_back(&self, relay: &Relay) {
+        for Seated { job, _seat } in self.waiting.take() {
+            relay.sys.spawn(job.put_back());
         }
     }
 }
@@ -366,6 +373,10 @@ impl Freight for Run {
         Box::pin(async move {
             // This connection works: whatever made the lane rest is over.
             *self.lane.rest.borrow_mut() = None;
+            if self.carried > 0 && self.relay.spool.is_failing() {
+                self.lane.put_back(&self.relay);
+                return None;
+            }
             let worn = self.carried >= limits::MESSAGES_PER_CONNECTION;
             if worn || self.relay.is_stopping() || self.lane.closed.get() {
                 return None;

@@ -238,6 +238,12 @@ impl Spool {
         waiting.result().await.map_err(|error| error.to_io())
     }
 
+    /// The journal could not be written when that was last tried: what comes of a delivery now may
+    /// not be noted, and then it is made again after a restart.
+    pub fn is_failing(&self) -> bool {
+        self.0.state.borrow().failing
+    }
+
     /// Make all that was settled or done durable now: before the end.
     ///
     /// # Errors

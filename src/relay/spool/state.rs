@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) slot: u32,
     /// Writes that failed in a row.
     pub(super) failures: u32,
+    /// The last write failed.
+    pub(super) failing: bool,
     /// Compactions since the last write: more than there are segments bring nothing.
     pub(super) compactions: u32,
     /// No segments are made before.
@@ -114,6 +116,7 @@ impl State {
             looking: false,
             slot: 0,
             failures: 0,
+            failing: false,
             compactions: 0,
             make_after: Instant::default(),
             resting: false,
@@ -423,6 +426,7 @@ impl State {
             return;
         }
         self.failures += 1;
+        self.failing = true;
         self.trouble = format!("writing the journal failed: {error}");
         self.ledger.give_up_head();
         self.file = None;
@@ -454,6 +458,7 @@ impl State {
             head.durable = head.end;
         }
         self.failures = 0;
+        self.failing = false;
         self.resting = false;
         // The disk writes: what was wrong is over, or will be told again.
         self.trouble.clear();

@@ -282,6 +282,7 @@ impl Spool {
             }
             Err(error) => {
                 state.failures += 1;
+                state.failing = true;
                 state.resting = true;
                 state.trouble = format!("beginning a segment failed: {error}");
                 // It may have either life now; both are dead. A file that never had one stays so

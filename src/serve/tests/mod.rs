@@ -5,6 +5,7 @@ mod company;
 mod disk;
 mod doors;
 mod exposition;
+mod failing;
 mod history;
 mod queue;
 mod reports;

@@ -64,10 +64,10 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
         match answer(&cabinet, request) {
             Ok(answer) => answer.write(socket)?,
             Err(failure) => {
-                let words = give_up(&cabinet, failure);
+                let answer = give_up(&cabinet, failure);
                 // Dropping it would have sled write once more.
                 std::mem::forget(cabinet);
-                return Answer::Failed(words).write(socket);
+                return answer.write(socket);
             }
         }
         asked += 1;
@@ -91,15 +91,15 @@ fn answer(cabinet: &Cabinet, request: Request) -> Result<Answer, Failure> {
     }
 }
 
-fn give_up(cabinet: &Cabinet, failure: Failure) -> String {
+fn give_up(cabinet: &Cabinet, failure: Failure) -> Answer {
     match failure {
-        Failure::World(words) => words,
+        Failure::World(words) => Answer::Failed(words),
         Failure::Damaged(words) => match cabinet.move_aside() {
-            Ok(aside) => format!(
+            Ok(aside) => Answer::Lost(format!(
                 "the history is damaged and starts anew; the old one is in {}: {words}",
                 aside.display()
-            ),
-            Err(error) => format!("{words}; and it cannot be moved aside: {error}"),
+            )),
+            Err(error) => Answer::Failed(format!("{words}; and it cannot be moved aside: {error}")),
         },
     }
 }
@@ -165,7 +165,7 @@ impl Keeper {
         let dir = dir.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         match keeper.ask(&Request::Open { dir, anew })? {
             Answer::Done(told) => Ok((keeper, told)),
-            Answer::Failed(words) => Err(io::Error::other(words)),
+            Answer::Failed(words) | Answer::Lost(words) => Err(io::Error::other(words)),
             Answer::Entries(_) => Err(io::ErrorKind::InvalidData.into()),
         }
     }

@@ -41,7 +41,10 @@ struct Desk {
     recipe: Recipe,
     dir: PathBuf,
     keeper: Option<Keeper>,
+    /// What is wrong now; empty as soon as it works.
     trouble: String,
+    /// What became of an earlier history: a person should read it also when all is well again.
+    lost: String,
 }
 
 impl Store {
@@ -53,7 +56,8 @@ impl Store {
 
     fn with_recipe(dir: &Path, clock: Rc<dyn Clock>, recipe: Recipe, idle: Duration) -> Store {
         let dir = dir.to_owned();
-        let desk = Desk { recipe, dir, keeper: None, trouble: String::new() };
+        let (trouble, lost) = (String::new(), String::new());
+        let desk = Desk { recipe, dir, keeper: None, trouble, lost };
         let desk = Arc::new(Mutex::new(desk));
         let shape = Shape {
             name: "index",
@@ -127,7 +131,8 @@ impl Index for Store {
     }
 
     fn trouble(&self) -> String {
-        lock(&self.desk).trouble.clone()
+        let desk = lock(&self.desk);
+        if desk.trouble.is_empty() { desk.lost.clone() } else { desk.trouble.clone() }
     }
 }
 
@@ -141,6 +146,11 @@ impl Desk {
                 Ok(Answer::Failed(words)) => {
                     self.keeper = None;
                     self.trouble.clone_from(&words);
+                    return Err(io::Error::other(words));
+                }
+                Ok(Answer::Lost(words)) => {
+                    self.keeper = None;
+                    self.lost.clone_from(&words);
                     return Err(io::Error::other(words));
                 }
                 Ok(answer) => return Ok(answer),
@@ -171,12 +181,15 @@ impl Desk {
             None => {
                 let (keeper, told) = Keeper::start(&self.recipe, &self.dir, anew)?;
                 if !told.is_empty() {
-                    self.trouble = told;
+                    self.lost = told;
                 }
                 keeper
             }
         };
         let answer = keeper.ask(request)?;
+        if matches!(answer, Answer::Done(_) | Answer::Entries(_)) {
+            self.trouble.clear();
+        }
         self.keeper = Some(keeper);
         Ok(answer)
     }

@@ -128,6 +128,7 @@ fn an_index_damaged_under_way_fails_once_and_starts_anew() {
     bench.clock.0.set(Instant(0) + limits::INDEX_RETRY_FIRST);
     bench.put("a", "1").unwrap();
     assert_eq!(bench.all().unwrap(), "a=1 ");
+    assert!(bench.store.trouble().contains("starts anew"), "{}", bench.store.trouble());
 }
 
 #[test]
@@ -145,6 +146,7 @@ fn without_a_keeper_requests_fail_at_once_and_are_tried_again_later() {
         bench.clock.0.set(Instant(0) + limits::INDEX_RETRY_FIRST);
         bench.put("a", "1").unwrap();
         assert_eq!(bench.all().unwrap(), "a=1 ");
+        assert_eq!(bench.store.trouble(), "", "what is over is not told any more");
     }
 }
 

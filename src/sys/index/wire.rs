@@ -52,6 +52,8 @@ pub(super) enum Answer {
     Entries(Vec<Entry>),
     /// Not done, and why.
     Failed(String),
+    /// Not done, since what was stored is damaged; it is out of the way now.
+    Lost(String),
 }
 
 impl Request {
@@ -129,6 +131,9 @@ impl Answer {
             }
             Answer::Failed(words) => {
                 frame.octet(1).octets(words.as_bytes());
+            }
+            Answer::Lost(words) => {
+                frame.octet(3).octets(words.as_bytes());
             }
             Answer::Entries(entries) => {
                 frame.octet(2).number(entries.len());
@@ -233,6 +238,7 @@ impl Cursor<'_> {
         Some(match self.octet()? {
             0 => Answer::Done(self.text()?),
             1 => Answer::Failed(self.text()?),
+            3 => Answer::Lost(self.text()?),
             2 => {
                 let count = self.number()?;
                 let entry = |octets: &mut Self| Some((octets.octets()?, octets.octets()?));
@@ -313,6 +319,7 @@ mod tests {
         for answer in [
             Answer::Done("moved".into()),
             Answer::Failed("full".into()),
+            Answer::Lost("damaged".into()),
             Answer::Entries(vec![(b"k".to_vec(), b"v".to_vec()), (vec![1], vec![])]),
         ] {
             let mut said = Vec::new();

@@ -149,12 +149,23 @@ fn a_full_spool_says_so_at_mail_and_takes_mail_again_when_there_is_room() {
     assert!(full.starts_with("452 4.3.1"), "{full}");
     assert!(ids.len() > 10, "{}", ids.len());
     session.says("MAIL FROM:<camera@home.test> SIZE=50000", "452 4.3.1");
+    assert!(house.spool_problem().contains("nearly full"), "{}", house.spool_problem());
+    while session.say("MAIL FROM:<camera@home.test>").starts_with("250") {
+        session.says("RCPT TO:<me@example.org>", "250");
+        session.says("DATA", "354");
+        let said = session.say("Subject: x\r\n\r\nx\r\n.");
+        if said.starts_with("250") {
+            ids.push(said.split_whitespace().last().expect("an id").parse().expect("an id"));
+        }
+    }
+    assert!(house.spool_problem().contains("is full"), "{}", house.spool_problem());
     assert!(house.world.told("refused").iter().all(|line| line.contains("reason=")));
     for id in ids {
         house.act(id, Action::Drop).expect("it waits");
     }
     house.pass(5);
     session.says("MAIL FROM:<camera@home.test> SIZE=50000", "250");
+    assert_eq!(house.spool_problem(), "");
 }
 
 #[test]

@@ -93,6 +93,12 @@ impl House {
     }
 
     fn desk(&self) -> Desk {
+    /// What the page says of the spool, if anything.
+    fn spool_problem(&self) -> String {
+        let problems = self.world.wait(self.desk().status()).problems.into_iter();
+        problems.filter(|problem| problem.key == "spool").map(|problem| problem.words).collect()
+    }
+
         Desk::new(self.running.relay.clone(), self.running.control.clone())
     }
 

@@ -1,7 +1,7 @@
 //! From nothing to a running relay, and back.
 
 use super::{
-    control::{self, Control, Files},
+    control::{self, Control, Files, Unloaded},
     desk::Desk,
     listen::{Doors, Service},
     relay::{Figures, Relay},
@@ -50,7 +50,10 @@ pub struct Failed {
 pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     let disk = |error: std::io::Error| Failed { code: 74, words: vec![error.to_string()] };
     sys.disk.make_dir(".").await.map_err(disk)?;
-    let loaded = control::load(sys, &files).await.map_err(|words| Failed { code: 78, words })?;
+    let loaded = control::load(sys, &files).await.map_err(|unloaded| Failed {
+        code: if matches!(unloaded, Unloaded::Disk(_)) { 74 } else { 78 },
+        words: unloaded.words(),
+    })?;
     // Two relays on one spool would damage it: the socket of a living one answers.
     if sys.net.connect_local(CONTROL).await.is_ok() {
         let words = vec!["a relay is already running with this data directory".into()];

@@ -327,3 +327,19 @@ fn a_port_may_move_from_all_addresses_to_one() {
     assert!(house.world.connect("0.0.0.0:25", CAMERA).is_none());
     assert!(house.world.connect("192.168.1.1:25", CAMERA).is_some());
 }
+
+#[test]
+fn a_start_that_fails_tells_a_wrong_configuration_from_a_failing_disk() {
+    let secret =
+        CONFIG.replace(r#"{"name": "alice"}"#, r#"{"name": "alice", "password": "sesame"}"#);
+    for (text, broken, code) in [("{ \"hostname", "none", 78), (&*secret, "waypost.json", 74)] {
+        let world = World::new();
+        world.files.borrow_mut().insert("waypost.json".into(), text.into());
+        *world.broken.borrow_mut() = Some(broken);
+        let files = Files { document: "waypost.json".into(), machine: "machine".into() };
+        match world.wait(start::open(&world.sys(), files)) {
+            Err(failed) => assert_eq!(failed.code, code, "{:?}", failed.words),
+            Ok(_) => panic!("it started with {text}"),
+        }
+    }
+}

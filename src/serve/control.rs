@@ -249,7 +249,9 @@ impl Control {
     /// The listeners, once there are some; opens what the configuration names.
     pub async fn open(&self, doors: Rc<Doors>) -> Vec<String> {
         let doors = self.doors.get_or_init(|| doors);
-        let failed = doors.set(&self.relay.config().listen).await;
+        let config = self.relay.config();
+        self.trouble("limits.sessions", &doors.seat(config.limits.sessions));
+        let failed = doors.set(&config.listen).await;
         self.trouble("listen", &failed);
         failed
     }
@@ -393,6 +395,7 @@ impl Control {
         relay.spool.resize(octets, message);
         self.certify().await;
         if let Some(doors) = self.doors.get() {
+            self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
             let failed = doors.set(&new.listen).await;
             self.trouble("listen", &failed);
         }

@@ -1,6 +1,6 @@
 //! Top floor: who is served.
 //!
-//! `listen` opens doors and lets sessions in; `receive` answers an SMTP session, `intake` takes a
+//! `listen` opens doors and lets sessions in, as many as `places` has room for; `receive` answers an SMTP session, `intake` takes a
 //! message into the spool; `work` and `lane` get it out again; `control` keeps the configuration,
 //! `desk` is what page and command line talk to; `start` puts it all together.
 
@@ -9,6 +9,7 @@ pub mod desk;
 pub mod intake;
 pub mod lane;
 pub mod listen;
+mod places;
 pub mod receive;
 pub mod relay;
 pub mod start;

@@ -1,6 +1,7 @@
 //! The whole relay in a world of memory: conversations at its doors, messages on their way, a
 //! person at its desk.
 
+mod crowd;
 mod disk;
 mod doors;
 mod history;
@@ -92,13 +93,13 @@ impl House {
         said.split_whitespace().last().expect("an id").parse().expect("an id")
     }
 
-    fn desk(&self) -> Desk {
     /// What the page says of the spool, if anything.
     fn spool_problem(&self) -> String {
         let problems = self.world.wait(self.desk().status()).problems.into_iter();
         problems.filter(|problem| problem.key == "spool").map(|problem| problem.words).collect()
     }
 
+    fn desk(&self) -> Desk {
         Desk::new(self.running.relay.clone(), self.running.control.clone())
     }
 

@@ -156,6 +156,11 @@ pub const CROWDED_WAIT: Duration = Duration::from_secs(10);
 pub const CROWDED_BYTES: usize = 1024;
 /// How long it may take to hear why.
 pub const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// Refusals and the like that are told at once, of our own devices and of strangers each.
+pub const NOISE_TOLD: u32 = 200;
+/// In this time one more is told: strangers cost the flash 12 MB a day at most (1.4 KB each,
+/// measured).
+pub const NOISE_WAIT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a refused peer may take to hear why.

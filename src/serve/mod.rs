@@ -9,6 +9,7 @@ pub mod desk;
 pub mod intake;
 pub mod lane;
 pub mod listen;
+pub mod noise;
 mod places;
 pub mod receive;
 pub mod relay;

@@ -4,6 +4,7 @@ use super::{
     control::{self, Control, Files, Unloaded},
     desk::Desk,
     listen::{Doors, Service},
+    noise::Noise,
     relay::{Figures, Relay},
     web::{Web, office::AdminState, office::Office},
     work,
@@ -80,6 +81,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         contact: Cell::new(None),
         busy: Cell::new(0),
         figures: Figures::default(),
+        noise: Noise::default(),
         settings: RefCell::new(control::settings(sys, loaded.config.clone())),
     });
     queue_up(&relay, &recovered);

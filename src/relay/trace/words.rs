@@ -87,6 +87,10 @@ impl Event {
                 f("reason")
             ),
             "timed-out" => format!("{} said nothing for too long.", f("peer")),
+            "untold" => format!(
+                "{} more refusals and broken sessions were not told one by one.",
+                f("events")
+            ),
             "made-room" => {
                 format!("A session from {} made room for another: {}.", f("peer"), f("reason"))
             }

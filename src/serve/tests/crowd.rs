@@ -129,3 +129,18 @@ fn fewer_places_than_configured_are_told_and_kept_to() {
     house.configure("\"sessions\":9", "\"sessions\":8");
     assert_eq!(problems(), "");
 }
+
+#[test]
+fn a_flood_of_refusals_is_told_in_part_and_the_house_has_its_say() {
+    let house = House::new();
+    let refuse = |peer: &str| {
+        house.running.relay.tell(crate::relay::trace::Event::new("refused").with("peer", peer));
+        house.world.told("refused").len()
+    };
+    let most = limits::NOISE_TOLD as usize;
+    assert_eq!((0..most + 50).map(|_| refuse("203.0.113.1")).max(), Some(most));
+    assert_eq!(refuse("192.168.1.20"), most + 1, "a device");
+    house.world.pass(limits::NOISE_WAIT);
+    assert_eq!(refuse("203.0.113.2"), most + 2);
+    assert!(house.world.told("untold")[0].contains("events=50"));
+}

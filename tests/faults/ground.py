@@ -23,14 +23,14 @@ world.HOSTS.update({"s%d" % n: "127.8.0.%d" % n for n in range(1, 41)})
 
 from letters import Letter, Raw, same  # noqa: E402
 from script import Script  # noqa: E402
-from waypost import Waypost  # noqa: E402
+from waypost import Waypost, tell  # noqa: E402
 from world import BINARY, HOSTS, folder, run, stop, until  # noqa: E402
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 
 
 class Relay(Waypost):
-    """A relay whose mail to others goes to the host `sink`. `prefix` runs it (strace, env …) and must leave it its process id."""
+    """A relay whose mail to others goes to the host `sink`. `prefix` runs it (strace, env …) and leaves it its process id."""
 
     def __init__(self, name, sink, config=None, prefix=()):
         self.prefix = list(prefix)
@@ -115,11 +115,15 @@ class Image:
         fcntl.ioctl(place, shutdown, without_log_flush)
         os.close(place)
 
-    def fill(self, leave=0):
-        """Take all room but `leave` octets, in a file of somebody else."""
-        with open(os.path.join(self.path, "filler"), "wb") as f:
-            free = os.statvfs(self.path)
-            os.posix_fallocate(f.fileno(), 0, max(4096, free.f_bavail * free.f_frsize - leave - 65536))
+    def fill(self):
+        """Take all room, to the last block, in a file of somebody else."""
+        with open(os.path.join(self.path, "filler"), "ab", 0) as f:
+            for piece in (1 << 20, 4096, 512, 512, 512):
+                try:
+                    while True:
+                        f.write(bytes(piece))
+                except OSError:
+                    os.fsync(f.fileno())  # full, but for what was set aside until then
 
     def empty(self):
         os.unlink(os.path.join(self.path, "filler"))
@@ -172,7 +176,8 @@ class Senders:
     def send(self, dice):
         while not self.over.is_set():
             large = dice.random() < 0.2
-            letter = Letter(text(dice, dice.randrange(70_000, 300_000) if large else dice.randrange(300, 6_000)), to=self.to[-1])
+            octets = dice.randrange(70_000, 300_000) if large else dice.randrange(300, 6_000)
+            letter = Letter(text(dice, octets), to=self.to[-1])
             reply = hand_over(self.w, letter, self.to)
             if reply.startswith("250"):
                 self.acknowledged.append(letter)
@@ -243,4 +248,5 @@ def remove(path):
 
 
 __all__ = ["HOSTS", "Image", "Letter", "Raw", "Relay", "SEED", "Script", "Senders", "by_mark", "folder", "hand_over", "losses",
-           "remove", "room_taken", "run", "same", "stop", "text", "until"]
+           "remove", "room_taken", "run", "same", "stop", "tell", "text",
+           "until"]

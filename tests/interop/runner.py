@@ -24,13 +24,13 @@ class Run:
 
     def go(self):
         self.began = time.time()
-        waypost.mine.instances = []
+        waypost.mine.instances, waypost.mine.notes = [], []
         self.known = {instance: len(instance.log()) for instance in waypost.shared}
         try:
             self.function()
         except Exception as error:
             self.error = error
-        self.instances = waypost.mine.instances
+        self.instances, self.notes = waypost.mine.instances, waypost.mine.notes
         self.took = time.time() - self.began
         for instance in self.instances:
             if instance not in waypost.shared:
@@ -41,8 +41,10 @@ class Run:
         self.thread.join()
         name = cases.sentence(self.function)
         print("%-5s %5.1f s  %s" % ("FAIL" if self.error else "ok", self.took, name), flush=True)
+        for note in self.notes:
+            print("    " + note)
         if self.error:
-            print("    " + reason(self.error)[:3000])
+            print("    " + reason(self.error)[:6000])
             for instance in self.instances or waypost.shared[-1:]:
                 print(tail(instance, self.known.get(instance, 0)), end="", flush=True)
         return not self.error

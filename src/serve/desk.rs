@@ -259,8 +259,8 @@ impl Desk {
         // What fits counts, and not what is used: the journal needs room to turn round in, and
         // others may have taken that of the file system.
         let words = if !self.relay.spool.has_room(0) {
-            "The spool is full: new mail is refused until there is room again. Look at the queue for \
-             what waits, and at the room on the disk."
+            "The spool is full: new mail is refused until there is room again. Look at the queue \
+             for what waits, and at the room on the disk."
         } else if usage.free < usage.used / 9 {
             "The spool is nearly full: new mail will be refused soon. Look at the queue for what \
              waits, and at the room on the disk."

@@ -122,8 +122,8 @@ impl Doors {
         failed
     }
 
-    /// Have places for so many sessions, or for as many as the system lets be open. Returns the words
-    /// for where that is less.
+    /// Have places for so many sessions, or for as many as the system lets be open. Returns the
+    /// words for where that is less.
     pub fn seat(&self, sessions: usize) -> Vec<String> {
         let wanted = sessions as u64 * limits::SESSION_FILES + limits::OTHER_FILES;
         let had = self.relay.sys.net.open_at_most(wanted);

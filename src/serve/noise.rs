@@ -1,7 +1,7 @@
-//! What peers can bring about as often as they like (refusals, sessions that break off) is told, but
-//! not without end: a flood of it would drown all else in the log and the history, and wear the
-//! flash. Measured of a stranger who sends eight bad commands again and again: 4,000 lines and 22 MB
-//! of index a second.
+//! What peers can bring about as often as they like (refusals, sessions that break off) is told,
+//! but not without end: a flood of it would drown all else in the log and the history, and wear the
+//! flash. Measured of a stranger who sends eight bad commands again and again: 4,000 lines and 22
+//! MB of index a second.
 
 use crate::{limits, relay::trace::Event, time::Instant};
 use std::cell::Cell;

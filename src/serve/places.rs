@@ -156,8 +156,8 @@ impl<'a> Guest<'a> {
         self.receive.ended(end);
     }
 
-    /// Whether it gets something done with this, should the answer be yes. Greetings and NOOP can be
-    /// said for ever, and an octet a second is not worth a place that others wait for.
+    /// Whether it gets something done with this, should the answer be yes. Greetings and NOOP can
+    /// be said for ever, and an octet a second is not worth a place that others wait for.
     fn is_work(&mut self, ask: &Ask) -> bool {
         match ask {
             Ask::Hello(_) | Ask::Reset => false,

@@ -6,6 +6,7 @@ mod bounds;
 mod disk;
 mod life;
 mod model;
+mod unread;
 mod world;
 
 use disk::{Chance, Faults, SimDisk};

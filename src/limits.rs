@@ -143,6 +143,29 @@ pub const REFUSALS: usize = 16;
 /// [`SESSION_WAIT`].
 pub const SESSION_MAIL_WAIT: Duration = Duration::from_mins(45);
 
+/// File descriptors of a session: its socket, and the file of a large message.
+pub const SESSION_FILES: u64 = 2;
+/// File descriptors of all else: connections to others, the page, messages on their way, the
+/// spool's files, listeners, and some to spare.
+pub const OTHER_FILES: u64 = 256;
+const _: () = assert!(
+    ((CONNECTIONS + WEB_CONNECTIONS + ACTIVE_MESSAGES + SPOOL_FILES_OPEN + 4 * LISTEN) as u64)
+        < OTHER_FILES
+);
+/// One place in so many is kept for trusted peers: strangers cannot lock out the house's devices.
+pub const SESSIONS_KEPT_SHARE: usize = 4;
+/// Where places have run short, a session that has got nothing done for so long makes room. Postfix
+/// has the same 10 s for its patience under stress.
+pub const CROWDED_WAIT: Duration = Duration::from_secs(10);
+/// Octets of a message that count as something done.
+pub const CROWDED_BYTES: usize = 1024;
+/// How long it may take to hear why.
+pub const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// Refusals and the like that are told at once, of our own devices and of strangers each.
+pub const NOISE_TOLD: u32 = 200;
+/// In this time one more is told: strangers cost the flash 12 MB a day at most (1.4 KB each,
+/// measured).
+pub const NOISE_WAIT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a refused peer may take to hear why.

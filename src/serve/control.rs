@@ -78,19 +78,50 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Unloaded {
+    /// It is wrong: all that is, in words, each naming its key. A person must mend it.
+    Wrong(Vec<String>),
+    /// The disk failed: it may be read the next time.
+    Disk(String),
+}
+
+impl Unloaded {
+    fn one(words: String) -> Unloaded {
+        Unloaded::Wrong(vec![words])
+    }
+
+    /// In words, one line each.
+    pub fn words(self) -> Vec<String> {
+        match self {
+            Unloaded::Wrong(words) => words,
+            Unloaded::Disk(words) => vec![words],
+        }
+    }
+}
+
+impl From<Unloaded> for String {
+    fn from(unloaded: Unloaded) -> String {
+        unloaded.words().join("; ")
+    }
+}
+
 /// Read and check the configuration; passwords in clear are replaced by their hashes, in the file
 /// too.
 ///
 /// # Errors
-/// All that is wrong, in words, each naming its key.
-pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Vec<String>> {
-    let one = |words: String| vec![words];
-    let text = read(sys, &files.document).await.map_err(one)?;
+/// It is wrong, or cannot be read or written.
+pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Unloaded> {
+    let one = Unloaded::one;
+    let text = read(sys, &files.document).await?;
     let document = Document::parse(&text).map_err(|p| one(format!("{}: {p}", files.document)))?;
-    let text = read(sys, SECRETS).await.map_err(one)?;
+    let text = read(sys, SECRETS).await?;
     let mut secrets = Secrets::parse(&text).map_err(|p| one(p.to_string()))?;
     let surroundings = surroundings(files);
-    let words = |problems: Vec<config::Problem>| problems.iter().map(ToString::to_string).collect();
+    let words = |problems: Vec<config::Problem>| {
+        Unloaded::Wrong(problems.iter().map(ToString::to_string).collect())
+    };
     let was = document.clone();
     let joined = document.join(&secrets);
     let problems = joined.problems(&surroundings);
@@ -102,7 +133,7 @@ pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Vec<String>> {
     let (open, newer) = joined.clone().split();
     secrets.update(newer, &open);
     if open != was {
-        write(sys, files, &open, &secrets).await.map_err(|e| one(unwritten(&e)))?;
+        write(sys, files, &open, &secrets).await.map_err(|e| Unloaded::Disk(unwritten(&e)))?;
     }
     Ok(Loaded { document: joined, config, secrets })
 }
@@ -115,9 +146,9 @@ fn unwritten(error: &io::Error) -> String {
     format!("the configuration could not be written: {error}")
 }
 
-async fn read(sys: &Sys, path: &str) -> Result<String, String> {
-    let octets = octets(sys, path).await?;
-    String::from_utf8(octets).map_err(|_| format!("{path} is not text in UTF-8"))
+async fn read(sys: &Sys, path: &str) -> Result<String, Unloaded> {
+    let octets = octets(sys, path).await.map_err(Unloaded::Disk)?;
+    String::from_utf8(octets).map_err(|_| Unloaded::one(format!("{path} is not text in UTF-8")))
 }
 
 /// A file of the system, as far as it is text: a long list that blocks advertisers may be cut.
@@ -218,7 +249,9 @@ impl Control {
     /// The listeners, once there are some; opens what the configuration names.
     pub async fn open(&self, doors: Rc<Doors>) -> Vec<String> {
         let doors = self.doors.get_or_init(|| doors);
-        let failed = doors.set(&self.relay.config().listen).await;
+        let config = self.relay.config();
+        self.trouble("limits.sessions", &doors.seat(config.limits.sessions));
+        let failed = doors.set(&config.listen).await;
         self.trouble("listen", &failed);
         failed
     }
@@ -367,6 +400,7 @@ impl Control {
         relay.spool.resize(octets, message);
         self.certify().await;
         if let Some(doors) = self.doors.get() {
+            self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
             let failed = doors.set(&new.listen).await;
             self.trouble("listen", &failed);
         }
@@ -391,8 +425,8 @@ impl Control {
                 self.trouble("configuration", &[]);
                 self.take_effect(loaded.config).await;
             }
-            Err(problems) => {
-                let words = format!("not reloaded, the old one stays: {}", problems.join("; "));
+            Err(unloaded) => {
+                let words = format!("not reloaded, the old one stays: {}", String::from(unloaded));
                 self.trouble("configuration", &[words]);
             }
         }

@@ -1,5 +1,6 @@
 //! The relay's parts, in one place for all services.
 
+use super::noise::{Noise, Tell};
 use crate::{
     config::Config,
     relay::{
@@ -46,6 +47,8 @@ pub struct Relay {
     pub busy: Cell<usize>,
     /// Figures since the start.
     pub figures: Figures,
+    /// How much is told of what peers bring about at will.
+    pub noise: Noise,
     pub(super) settings: RefCell<Settings>,
 }
 
@@ -95,8 +98,20 @@ impl Relay {
         self.settings.borrow().config.clone()
     }
 
-    /// Log line and history.
+    /// Log line and history; of what peers bring about at will, as much as [`Noise`] lets through.
     pub fn tell(&self, event: Event) {
+        if Noise::is_noise(&event) {
+            let peer = event.field("peer").parse().ok();
+            let trusted = peer.is_none() || self.settings().policy.is_trusted(peer);
+            match self.noise.tell(self.sys.clock.now(), trusted) {
+                Tell::No => return,
+                Tell::Yes(0) => {}
+                Tell::Yes(untold) => {
+                    let event = Event::new("untold").with("events", untold);
+                    trace::tell(&self.sys, &self.history, event);
+                }
+            }
+        }
         trace::tell(&self.sys, &self.history, event);
     }
 

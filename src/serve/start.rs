@@ -1,9 +1,10 @@
 //! From nothing to a running relay, and back.
 
 use super::{
-    control::{self, Control, Files},
+    control::{self, Control, Files, Unloaded},
     desk::Desk,
     listen::{Doors, Service},
+    noise::Noise,
     relay::{Figures, Relay},
     web::{Web, office::AdminState, office::Office},
     work,
@@ -50,7 +51,10 @@ pub struct Failed {
 pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     let disk = |error: std::io::Error| Failed { code: 74, words: vec![error.to_string()] };
     sys.disk.make_dir(".").await.map_err(disk)?;
-    let loaded = control::load(sys, &files).await.map_err(|words| Failed { code: 78, words })?;
+    let loaded = control::load(sys, &files).await.map_err(|unloaded| Failed {
+        code: if matches!(unloaded, Unloaded::Disk(_)) { 74 } else { 78 },
+        words: unloaded.words(),
+    })?;
     // Two relays on one spool would damage it: the socket of a living one answers.
     if sys.net.connect_local(CONTROL).await.is_ok() {
         let words = vec!["a relay is already running with this data directory".into()];
@@ -77,6 +81,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         contact: Cell::new(None),
         busy: Cell::new(0),
         figures: Figures::default(),
+        noise: Noise::default(),
         settings: RefCell::new(control::settings(sys, loaded.config.clone())),
     });
     queue_up(&relay, &recovered);

@@ -3,9 +3,9 @@
 //! A message that is due becomes an [`Attempt`]: one job for its local recipients and one for each
 //! destination. Jobs for a destination wait in its lane (`serve/lane.rs`), where open connections
 //! take one after the other; where a lane has enough to do the message is parked until there is
-//! room. While the journal cannot be written one message in a while is tried: the others would be
-//! delivered again after a restart. When the last job of an attempt has ended, the attempt is concluded: settled in the spool,
-//! and due again or gone.
+//! room. While the journal cannot be written, one message in a while is tried: the others would be
+//! delivered again after a restart. When the last job of an attempt has ended, the attempt is
+//! concluded: settled in the spool, and due again or gone.
 
 mod attempt;
 mod report;

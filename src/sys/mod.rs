@@ -78,6 +78,11 @@ pub trait Net {
     /// The private subnets this machine is attached to, loopback included, as (address, prefix
     /// bits), and the addresses of its default gateways, which are never to be trusted.
     fn attached(&self) -> Attached;
+    /// How many files and sockets may be open at once, after the system was asked for `wanted`
+    /// where it allows less.
+    fn open_at_most(&self, wanted: u64) -> u64 {
+        wanted
+    }
 }
 
 /// Where this machine is attached. See [`Net::attached`].

@@ -7,6 +7,7 @@ mod company;
 mod disk;
 mod life;
 mod model;
+mod unread;
 mod world;
 
 use disk::{Chance, Faults, SimDisk};

@@ -70,12 +70,17 @@ pub(super) async fn recover(sys: &Sys, room: Room) -> io::Result<(State, Recover
     let mut recovery = Recovery { sys, state, entries, recovered };
     let found = recovery.read_headers().await?;
     recovery.read_journal(found).await?;
+    recovery.leave_unread_alone();
     recovery.read_large().await?;
     Ok(recovery.finish())
 }
 
 impl Recovery<'_> {
     /// Segments by sequence. Files without a life are spare.
+    ///
+    /// # Errors
+    /// There are segments, and not one can be read: that is no bad page, the disk is failing. To go
+    /// on would begin a journal beside the one that is there.
     async fn read_headers(&mut self) -> io::Result<BTreeMap<u32, Lived>> {
         let mut found: BTreeMap<u32, Lived> = BTreeMap::new();
         for (name, size) in self.sys.disk.list("spool").await? {
@@ -106,7 +111,28 @@ impl Recovery<'_> {
                 }
             }
         }
+        if found.is_empty() && self.unread() > 0 {
+            return Err(io::Error::other("none of its segments can be read"));
+        }
         Ok(found)
+    }
+
+    /// Segments whose header could not be read.
+    fn unread(&self) -> u32 {
+        let odd = self.state.ledger.odd.iter();
+        odd.map(|spare| u32::from(spare.sequence == u32::MAX)).sum()
+    }
+
+    /// A segment that could not be read may be read next time, and may be the newest: what is
+    /// written now goes into a life that comes after any it can have had, and not behind an end
+    /// that it may state.
+    fn leave_unread_alone(&mut self) {
+        let unread = self.unread();
+        if unread > 0 {
+            self.state.ledger.sequence += unread;
+            self.state.ledger.head = None;
+            self.state.file = None;
+        }
     }
 
     /// A segment's first page; `None` where the flash does not give it. A file that cannot be
@@ -150,6 +176,10 @@ impl Recovery<'_> {
     }
 
     /// Read one segment. `next` is the header that tells where it ends; the newest has none.
+    ///
+    /// # Errors
+    /// Less than half of it can be read: that is no bad page, the disk is failing. To go on would
+    /// be to write over what may be read next time.
     async fn read_segment(&mut self, this: &Lived, next: Option<&Header>) -> io::Result<()> {
         let (life, slot, length) = (this.header.life, this.slot, this.length);
         let limit = next.map_or(this.header.length, |next| next.end).min(length);
@@ -157,11 +187,12 @@ impl Recovery<'_> {
         let segment = Segment { slot, length, life, live: 0, live_octets: 0, end, durable };
         self.state.ledger.log.insert(life.sequence, segment);
         let file = self.sys.disk.open(&writer::path(slot), Open::Write).await?;
-        let mut window = Window { file, start: 0, octets: Vec::new() };
+        let mut window = Window::new(file);
         let newest = self.is_newest(life);
         let mut scan = Scan::new(life, limit);
         if newest {
             scan.loose = window.durable(life, limit).await;
+            window = Window::new(window.file);
         }
         loop {
             match scan.walk.next(window.start, &window.octets) {
@@ -179,6 +210,14 @@ impl Recovery<'_> {
                     scan.note(offset, head, taken);
                 }
             }
+        }
+        if let Some(error) = window.failing() {
+            return Err(io::Error::new(error.kind(), format!("segment {slot}: {error}")));
+        }
+        if let Some(error) = &window.failure {
+            // Whether there was anything behind the last record that reads, nobody can tell.
+            let words = format!("{} octets cannot be read ({error})", window.unread);
+            self.damage(None, slot, RECORDS_START, words);
         }
         let proven = next.map_or(scan.durable, |next| next.end);
         let secured = scan.finish();
@@ -321,17 +360,39 @@ struct Window {
     file: Rc<dyn File>,
     start: u32,
     octets: Vec<u8>,
+    /// Octets that were read.
+    read: u64,
+    /// Octets that could not be, and why.
+    unread: u64,
+    failure: Option<io::Error>,
 }
 
 impl Window {
+    fn new(file: Rc<dyn File>) -> Window {
+        Window { file, start: 0, octets: Vec::new(), read: 0, unread: 0, failure: None }
+    }
+
+    /// Why most of it could not be read, if so.
+    fn failing(&self) -> Option<&io::Error> {
+        self.failure.as_ref().filter(|_| self.unread > self.read)
+    }
+
     /// Read on from `at`. A page that cannot be read counts as zeros.
     async fn read(&mut self, at: u32, length: usize) {
         self.start = at;
         let page = (at + HEAD_BYTES).next_multiple_of(limits::SPOOL_PAGE_BYTES) - at;
-        self.octets = match self.file.read_at(at.into(), length).await {
-            Ok(octets) => octets,
-            Err(_) => self.file.read_at(at.into(), page as usize).await.unwrap_or_default(),
+        let read = match self.file.read_at(at.into(), length).await {
+            Ok(octets) => Ok(octets),
+            Err(_) => self.file.read_at(at.into(), page as usize).await,
         };
+        match &read {
+            Ok(octets) => self.read += octets.len() as u64,
+            Err(_) => self.unread += u64::from(page),
+        }
+        self.octets = read.unwrap_or_else(|error| {
+            self.failure = Some(error);
+            Vec::new()
+        });
         if self.octets.len() < HEAD_BYTES as usize {
             self.octets.resize(page as usize, 0);
         }

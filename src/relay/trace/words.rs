@@ -87,6 +87,13 @@ impl Event {
                 f("reason")
             ),
             "timed-out" => format!("{} said nothing for too long.", f("peer")),
+            "untold" => format!(
+                "{} more refusals and broken sessions were not told one by one.",
+                f("events")
+            ),
+            "made-room" => {
+                format!("A session from {} made room for another: {}.", f("peer"), f("reason"))
+            }
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),
             "damaged" => format!("The spool is damaged: {}.", f("reason")),
             "retry-all" => format!("{} messages are tried again at once.", f("messages")),

@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) broken: RefCell<Option<&'static str>>,
     /// Opening a file whose path begins so panics.
     pub(super) cursed: RefCell<Option<&'static str>>,
+    /// Files and sockets that may be open at once.
+    pub(super) files_most: Cell<u64>,
     /// Octets the file system still takes.
     pub(super) room: Cell<Option<u64>>,
     pub(super) index: RefCell<BTreeMap<&'static str, Tree>>,
@@ -94,6 +96,7 @@ impl World {
     pub(super) fn new() -> Rc<World> {
         let world = Rc::new(World::default());
         world.dated.set(true);
+        world.files_most.set(u64::MAX);
         world.now.set(Instant(1_000));
         world
     }
@@ -367,6 +370,9 @@ impl Net for Fake {
     }
     fn attached(&self) -> Attached {
         Attached::default()
+    }
+    fn open_at_most(&self, _: u64) -> u64 {
+        self.0.files_most.get()
     }
 }
 

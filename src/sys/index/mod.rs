@@ -180,7 +180,8 @@ impl Store {
         }
         let (desk, told) = (self.desk.clone(), self.told.clone());
         let look = move || {
-            let is_there = cabinet::aside(&lock(&desk).dir).exists();
+            // Also where it is a link that leads nowhere.
+            let is_there = cabinet::aside(&lock(&desk).dir).symlink_metadata().is_ok();
             let mut told = lock(&told);
             told.looking = false;
             if !is_there {

@@ -179,7 +179,7 @@ impl Recovery<'_> {
             }
         }
         let proven = next.map_or(scan.durable, |next| next.end);
-        let secured = scan.finish();
+        let secured = scan.finish(proven);
         for (gap, head) in secured.gaps.iter().filter(|(gap, _)| gap.start < proven) {
             self.report(slot, gap.start, head.as_ref());
         }
@@ -363,7 +363,8 @@ impl Window {
     /// latter: it is written again, the same octets in the same place. What does not count is
     /// filled or zeroed, so that it never comes back.
     async fn secure(&self, header: &Header, secured: &Secured) -> io::Result<()> {
-        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| gap.start >= secured.durable) {
+        let fresh = secured.durable..secured.end;
+        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| fresh.contains(&gap.start)) {
             if gap.end >= gap.start + HEAD_BYTES {
                 self.file.write_at(gap.start.into(), void(header.life, gap.clone())).await?;
             }
@@ -453,9 +454,10 @@ impl Scan {
         }
     }
 
-    fn finish(mut self) -> Secured {
+    /// Damage is told up to `proven`, also where no record that counts is behind it.
+    fn finish(mut self, proven: u32) -> Secured {
         let Scan { end, seen, .. } = self;
-        let gaps = self.walk.gaps(end).into_iter();
+        let gaps = self.walk.gaps(end.max(proven)).into_iter();
         let gaps = gaps.map(|gap| (gap.clone(), self.broken.remove(&gap.start))).collect();
         Secured { gaps, end, seen, durable: self.durable.min(end) }
     }

@@ -80,9 +80,9 @@ impl Recovery<'_> {
         let mut found: BTreeMap<u32, Lived> = BTreeMap::new();
         for (name, size) in self.sys.disk.list("spool").await? {
             let slot = name.strip_suffix(".seg").and_then(|number| number.parse().ok());
-            let Some(slot) = slot.filter(|slot| writer::path(*slot).ends_with(&name)) else {
-                continue;
-            };
+            // Exactly: `1.seg` is somebody else's, and must not be taken for `00000001.seg`.
+            let is_ours = |slot: &u32| writer::path(*slot) == format!("spool/{name}");
+            let Some(slot) = slot.filter(is_ours) else { continue };
             self.state.slot = self.state.slot.max(slot);
             let length = u32::try_from(size).unwrap_or(u32::MAX);
             let Some(page) = self.read_header(slot).await? else {

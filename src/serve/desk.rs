@@ -256,7 +256,9 @@ impl Desk {
         let usage = self.relay.spool.usage();
         add("spool", usage.trouble.clone());
         add("index", self.relay.sys.index.trouble());
-        if usage.used * 10 > usage.room * 9 {
+        // By what still fits, and not by the room on disk: a journal is full before all of that is
+        // mail.
+        if usage.free * 10 <= usage.used + usage.free {
             let words = "The spool is nearly full: new mail will be refused soon. Look at the \
                          queue for what waits.";
             add("spool", words.into());

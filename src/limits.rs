@@ -413,6 +413,9 @@ pub const REPORT_SHARE: u64 = 16;
 pub const DRAFTS_BYTES: usize = 1024 * 1024;
 /// Octets of a large draft that are gathered before they are written.
 pub const DRAFT_BUFFER_BYTES: usize = 32 * 1024;
+/// Octets of a large draft after which the file system is asked again what room it has, a multiple
+/// of [`DRAFT_BUFFER_BYTES`].
+pub const ROOM_LOOK_BYTES: u64 = 1024 * 1024;
 /// Octets of a large message under one checksum, read at a time; at most [`CHUNK_BYTES`].
 pub const LARGE_BLOCK_BYTES: usize = 16 * 1024;
 /// Octets of fresh messages that stay in memory for their first attempt.

@@ -193,8 +193,12 @@ impl Running {
         if let Err(error) = relay.spool.sync_now().await {
             relay.tell(Event::new("unsynced").with("reason", error));
         }
-        let _history_may_be_lost = relay.history.write(&relay.sys).await;
-        let _index_may_be_lost = relay.sys.index.flush().await;
+        // The history may be lost, and an index that hangs must not keep us.
+        let history = async {
+            drop(relay.history.write(&relay.sys).await);
+            drop(relay.sys.index.flush().await);
+        };
+        relay.sys.within(limits::STOP_WAIT, history).await;
         relay.sys.log.line("event=stopped");
     }
 }

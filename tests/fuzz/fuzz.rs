@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../sim/disk.rs"]
+#[path = "../sim/disk/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod disk;
 mod input;

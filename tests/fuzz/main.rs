@@ -1,7 +1,7 @@
 //! What the fuzzer found, replayed without it: `found/TARGET/*`; and its first inputs, so that no
 //! target rots. `FUZZ_INPUT=TARGET:FILE` replays one more.
 
-#[path = "../sim/disk.rs"]
+#[path = "../sim/disk/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 mod disk;
 mod input;

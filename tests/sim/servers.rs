@@ -106,6 +106,7 @@ fn zone() -> BTreeMap<&'static str, Vec<Record>> {
     zone.insert("three.example", vec![Record::Mx(5, "alias.three.example")]);
     zone.insert("alias.three.example", vec![Record::Cname("mx.three.example")]);
     zone.insert("null.example", vec![Record::Mx(0, "")]);
+    zone.insert("*.many.example", vec![Record::Mx(10, "two.example")]);
     zone.insert("via.example", vec![Record::Mx(10, "trap.example")]);
     zone
 }
@@ -317,7 +318,10 @@ impl Desk<'_> {
         let put_off = match self.quirk {
             Quirk::PutOff => true,
             Quirk::PutSomeOff => world.one_in(2),
-            _ => to.starts_with("later-") && world.now() < self.server.later.get(),
+            _ => {
+                let later = to.starts_with("later-") && world.now() < self.server.later.get();
+                later || to.starts_with("never-")
+            }
         };
         if to.starts_with("no-") {
             return self.say("550 5.1.1 nobody of that name").await;

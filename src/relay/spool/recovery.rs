@@ -85,9 +85,9 @@ impl Recovery<'_> {
         let mut found: BTreeMap<u32, Lived> = BTreeMap::new();
         for (name, size) in self.sys.disk.list("spool").await? {
             let slot = name.strip_suffix(".seg").and_then(|number| number.parse().ok());
-            let Some(slot) = slot.filter(|slot| writer::path(*slot).ends_with(&name)) else {
-                continue;
-            };
+            // Exactly: `1.seg` is somebody else's, and must not be taken for `00000001.seg`.
+            let is_ours = |slot: &u32| writer::path(*slot) == format!("spool/{name}");
+            let Some(slot) = slot.filter(is_ours) else { continue };
             self.state.slot = self.state.slot.max(slot);
             let length = u32::try_from(size).unwrap_or(u32::MAX);
             let Some(page) = self.read_header(slot).await? else {
@@ -220,7 +220,7 @@ impl Recovery<'_> {
             self.damage(None, slot, RECORDS_START, words);
         }
         let proven = next.map_or(scan.durable, |next| next.end);
-        let secured = scan.finish();
+        let secured = scan.finish(proven);
         for (gap, head) in secured.gaps.iter().filter(|(gap, _)| gap.start < proven) {
             self.report(slot, gap.start, head.as_ref());
         }
@@ -429,7 +429,8 @@ impl Window {
     /// filled or zeroed, so that it never comes back.
     async fn secure(&self, this: &Lived, secured: &Secured) -> io::Result<()> {
         let header = &this.header;
-        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| gap.start >= secured.durable) {
+        let fresh = secured.durable..secured.end;
+        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| fresh.contains(&gap.start)) {
             if gap.end >= gap.start + HEAD_BYTES {
                 self.file.write_at(gap.start.into(), void(header.life, gap.clone())).await?;
             }
@@ -524,9 +525,10 @@ impl Scan {
         }
     }
 
-    fn finish(mut self) -> Secured {
+    /// Damage is told up to `proven`, also where no record that counts is behind it.
+    fn finish(mut self, proven: u32) -> Secured {
         let Scan { end, seen, .. } = self;
-        let gaps = self.walk.gaps(end).into_iter();
+        let gaps = self.walk.gaps(end.max(proven)).into_iter();
         let gaps = gaps.map(|gap| (gap.clone(), self.broken.remove(&gap.start))).collect();
         Secured { gaps, end, seen, durable: self.durable.min(end) }
     }

@@ -123,6 +123,11 @@ pub fn judge(life: &Life, left: &[String]) {
         }
     }
     let mut failed: BTreeSet<(u64, String)> = BTreeSet::new();
+    // Where the disk fails, a report may have to go without the header of what it is about: then
+    // nobody here can tell which letter that was.
+    let (vague, reports): (Vec<_>, Vec<_>) =
+        reports.into_iter().partition(|(report, _)| life.case.disk_fails && report.token.is_none());
+    let vague: BTreeSet<String> = vague.into_iter().flat_map(|(report, _)| report.failed).collect();
     for (report, arrival) in &reports {
         judge_report(world, &sent, report, arrival);
         let tokens = report.failed.iter().map(|to| (report.token.unwrap_or(0), to.clone()));
@@ -135,6 +140,9 @@ pub fn judge(life: &Life, left: &[String]) {
         for (to, wish) in sent.owed().into_iter().filter(|(to, _)| to != CIRCLE) {
             let key = (sent.letter.token, to);
             let came = (letters.contains_key(&key), failed.contains(&key));
+            if came == (false, false) && vague.contains(&key.1) {
+                continue;
+            }
             judge_promise(world, sent, &key.1, wish, came);
         }
     }

@@ -267,6 +267,13 @@ impl Desk {
                 "The clock is not set yet. Mail is taken and kept; dates come later.".into(),
             );
         }
+        for (smarthost, said) in self.relay.barred.borrow().iter() {
+            let words = format!(
+                "{smarthost} does not let us in; mail for it waits, and that time does not count. \
+                 Correct the login in the settings. {said}"
+            );
+            add("routes", words);
+        }
         let offline = self.relay.queue.offline();
         if offline > 0 {
             let what = match offline {
@@ -299,6 +306,7 @@ impl Desk {
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                without: &[],
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;
@@ -514,6 +522,12 @@ impl Office for Desk {
                 "gauge",
                 "Messages that wait because nobody could be reached",
                 relay.queue.offline() as u64,
+            ),
+            (
+                "waypost_barred_smarthosts",
+                "gauge",
+                "Smarthosts that refuse our login",
+                relay.barred.borrow().len() as u64,
             ),
             ("waypost_spool_used_bytes", "gauge", "Room of the spool that is used", usage.used),
             ("waypost_spool_room_bytes", "gauge", "Room of the spool", usage.room),

@@ -75,6 +75,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         changed: Signal::default(),
         urgent: Signal::default(),
         contact: Cell::new(None),
+        barred: RefCell::default(),
         busy: Cell::new(0),
         figures: Figures::default(),
         settings: RefCell::new(control::settings(sys, loaded.config.clone())),

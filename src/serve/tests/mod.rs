@@ -5,6 +5,7 @@ mod company;
 mod disk;
 mod doors;
 mod history;
+mod logins;
 mod queue;
 mod reports;
 mod server;

@@ -367,10 +367,10 @@ impl Control {
             let failed = doors.set(&new.listen).await;
             self.trouble("listen", &failed);
         }
-        relay.barred.borrow_mut().clear();
         relay.changed.raise();
         let mut event = Event::new("configured");
         if leads_elsewhere(&old, &new) {
+            relay.barred.borrow_mut().clear();
             // A person who has mended a route wants to see mail leave by it.
             event = event.with("due", relay.hasten_all());
         }

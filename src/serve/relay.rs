@@ -44,7 +44,7 @@ pub struct Relay {
     /// When somebody out there was last reached.
     pub contact: Cell<Option<Instant>>,
     /// Smarthosts that refuse our login at present, and how they put it. No more than there are
-    /// routes: a new configuration forgets them.
+    /// routes: when these change, all are forgotten.
     pub barred: RefCell<BTreeMap<String, String>>,
     /// Sessions and attempts under way, for an orderly end.
     pub busy: Cell<usize>,

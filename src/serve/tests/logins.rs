@@ -112,6 +112,16 @@ fn a_corrected_password_is_tried_at_once() {
 }
 
 #[test]
+fn the_page_goes_on_to_say_so_whatever_else_is_changed() {
+    let house = house();
+    house.world.server(SMARTHOST).says(&[HELLO, REFUSED]);
+    house.send("camera@home.test", &["me@example.org"], "alarm");
+    house.world.run();
+    house.configure(r#""domains":"#, r#""catch_all": "alice", "domains":"#);
+    assert_eq!(problems(&house).len(), 1);
+}
+
+#[test]
 fn several_connections_are_made_only_where_a_login_has_worked() {
     for (login, connections) in [("~", 1), ("235 Ok", limits::CONNECTIONS_PER_LANE)] {
         let house = house();

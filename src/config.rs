@@ -20,7 +20,7 @@ pub use problem::{Problem, nearest};
 pub use secrets::{SET, Secrets, is_password};
 pub use table::{Kind, SETTINGS, Setting, reference};
 
-use crate::proto::mail::address::Address;
+use crate::proto::{mail::address::Address, sasl::Secret};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -127,8 +127,8 @@ pub struct Route {
     pub tls: TlsPolicy,
     /// Login at the smarthost.
     pub user: Option<String>,
-    /// Its password; from the secrets file.
-    pub password: Option<String>,
+    /// What proves it; from the secrets file.
+    pub secret: Option<Secret>,
 }
 
 /// Which recipients a route is for.

@@ -17,6 +17,15 @@ pub const PATH_BYTES: usize = 256;
 pub const COMMAND_LINE_BYTES: usize = 2048;
 /// Longest line of an AUTH exchange with CRLF, octets. RFC 4954 §4.
 pub const AUTH_LINE_BYTES: usize = 12_288;
+/// Longest challenge of a login that is understood, octets in base64: what surely was not cut at
+/// [`REPLY_LINE_BYTES`]. Those of all mechanisms that we speak have less than 300.
+pub const CHALLENGE_BYTES: usize = 1000;
+/// Least hashes of a SCRAM-SHA-256 password: RFC 7677 §4. With fewer, who overhears a login can
+/// guess the password the sooner.
+pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
+/// Most of them: the server chooses, and a slow board computes as many in some seconds, during
+/// which nobody's password is verified here.
+pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;
 /// Longest reply line that is read from a remote, octets. RFC 5321 §4.5.3.1.5 says 512; real ones
 /// are longer, and what lies beyond is cut, not refused.
 pub const REPLY_LINE_BYTES: usize = 1024;
@@ -124,6 +133,9 @@ pub const MESSAGES_PER_CONNECTION: usize = 500;
 pub const LANE_LINGER: Duration = Duration::from_secs(2);
 /// How long a destination without a usable host is left alone.
 pub const LANE_REST: Duration = Duration::from_secs(20);
+/// How long a destination that refuses our login is left alone, unless a person changes something
+/// or asks for it: 4 tries an hour are below what makes servers lock accounts or ban addresses.
+pub const LOGIN_REST: Duration = Duration::from_mins(15);
 /// Lanes remembered; those not in use are forgotten beyond that.
 pub const LANES: usize = 256;
 /// Longest wait between attempts while nobody can be reached: the line may be back any moment.
@@ -180,6 +192,8 @@ pub const EXPANDED_RECIPIENTS: usize = 1_000;
 pub const STOP_LOOK: Duration = Duration::from_millis(20);
 /// Longest configuration document, octets: a thousand users with their hashes take about 170 KiB.
 pub const CONFIG_BYTES: usize = 256 * 1024;
+/// Largest file of secrets, octets: a token for each of the routes, with what it is for.
+pub const SECRETS_BYTES: usize = 1024 * 1024;
 /// Deepest nesting of the document; the deepest key that means something (`users[0].send_as[0]`)
 /// needs 4.
 pub const CONFIG_DEPTH: usize = 16;
@@ -210,6 +224,9 @@ pub const ROUTES: usize = 100;
 /// Longest password, octets. SASL PLAIN (RFC 4616 §2) has no bound; NIST SP 800-63B asks for at
 /// least 64.
 pub const PASSWORD_BYTES: usize = 256;
+/// Longest OAuth 2 access token, octets: those of the large providers have 200 to 2,500, and in
+/// base64 it fits [`AUTH_LINE_BYTES`] twice.
+pub const TOKEN_BYTES: usize = 4096;
 
 // ---- Logins ----
 

@@ -41,6 +41,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("argon2::", &["src/relay/accounts"]),
     ("base64::", &["src/proto", "src/cli", "src/relay/accounts"]),
     ("lexopt::", &["src/cli"]),
+    ("hmac::", &["src/proto/sasl"]),
+    ("md5::", &["src/proto/sasl"]),
+    ("sha2::", &["src/proto/sasl"]),
+    ("unicode_normalization::", &["src/proto/sasl"]),
 ];
 
 /// What the world alone may touch, and what the ground floor may not even know.

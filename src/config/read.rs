@@ -8,7 +8,7 @@ use super::{
     table::keys_below,
     values,
 };
-use crate::limits;
+use crate::{limits, proto::sasl::Secret};
 use serde_json::{Map, Value};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -111,7 +111,8 @@ impl Reader {
     /// The value is not what the table allows there.
     fn wrong(&mut self, node: &Node, value: &Value) {
         let setting = node.setting();
-        let found = if setting.kind == Kind::Secret { kind_shown(value) } else { shown(value) };
+        let is_secret = matches!(setting.kind, Kind::Secret { .. });
+        let found = if is_secret { kind_shown(value) } else { shown(value) };
         self.problem(node, found, setting.allowed());
     }
 
@@ -393,30 +394,45 @@ impl Reader {
         let plain = |text: &str| {
             (is_plain(text) && text.len() <= limits::PASSWORD_BYTES).then(|| text.to_string())
         };
-        let (user_node, password_node) = (node.child("user"), node.child("password"));
+        let user_node = node.child("user");
         let user = self.text(&user_node, plain);
-        let password = self.route_password(&password_node);
-        match (user_node.value, password_node.value) {
-            (Some(_), None) => self.problem(&password_node, "nothing", "the password of that user"),
-            (None, Some(_)) => self.problem(&user_node, "nothing", "the user of that password"),
-            _ => {}
-        }
+        let secret = self.route_secret(node, &user_node);
         if via == Some(Via::Mx) && user_node.value.is_some() {
             self.problem(&user_node, "a login for mx", "a login only for a server that is named");
         }
         let via = via?;
         let tls = tls.unwrap_or_else(|| default_tls(&via));
-        Some(Route { pattern: pattern?, via, tls, user, password })
+        Some(Route { pattern: pattern?, via, tls, user, secret })
     }
 
-    fn route_password(&mut self, node: &Node) -> Option<String> {
-        let value = node.value?;
-        match node.text().filter(|text| secrets::is_password(text)) {
-            Some(secrets::SET) => {
-                self.problem(node, format!("the placeholder {}", secrets::SET), "the password");
+    /// A user and what proves it come together, and it is one thing that proves it.
+    fn route_secret(&mut self, route: &Node, user: &Node) -> Option<Secret> {
+        let (password_node, token_node) = (route.child("password"), route.child("token"));
+        let password = self.secret(&password_node, secrets::is_password).map(Secret::Password);
+        let token = self.secret(&token_node, secrets::is_token).map(Secret::Token);
+        match (user.value, password_node.value, token_node.value) {
+            (_, Some(_), Some(_)) => {
+                self.problem(&token_node, "a token beside a password", "one of the two");
             }
-            Some(password) => return Some(password.to_string()),
-            None => self.wrong(node, value),
+            (Some(_), None, None) => {
+                self.problem(&password_node, "nothing", "the password of that user, or a token");
+            }
+            (None, Some(_), None) => self.problem(user, "nothing", "the user of that password"),
+            (None, None, Some(_)) => self.problem(user, "nothing", "the user of that token"),
+            _ => {}
+        }
+        password.or(token)
+    }
+
+    fn secret(&mut self, node: &Node, fits: fn(&str) -> bool) -> Option<String> {
+        let value = node.value?;
+        match node.text() {
+            Some(secrets::SET) => {
+                let found = format!("the placeholder {}", secrets::SET);
+                self.problem(node, found, "the secret itself");
+            }
+            Some(secret) if fits(secret) => return Some(secret.to_string()),
+            _ => self.wrong(node, value),
         }
         None
     }

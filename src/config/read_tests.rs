@@ -120,6 +120,9 @@ fn every_example_of_the_table_is_allowed() {
         let path = setting.key.replace("[]", "[0]");
         let value = super::super::document::value(setting.example).expect("JSON");
         document.set(&path, value).expect("a path");
+        if setting.key == "routes[].token" {
+            document.remove("routes[0].password");
+        }
         if let Some(other) = match setting.key {
             "tls.certificate" => Some("tls.key"),
             "tls.key" => Some("tls.certificate"),

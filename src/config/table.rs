@@ -27,7 +27,12 @@ pub enum Kind {
     /// A text; what is allowed, in words.
     Text(&'static str),
     /// A text that is never shown again.
-    Secret,
+    Secret {
+        /// Longest, octets.
+        most: usize,
+        /// What it is made of, in words.
+        of: &'static str,
+    },
     /// `true` or `false`.
     Flag,
     /// A whole number.
@@ -75,6 +80,8 @@ const GIB: u64 = 1024 * MIB;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
+const PASSWORD: Kind =
+    Kind::Secret { most: limits::PASSWORD_BYTES, of: "without control characters" };
 const SOCKET: &str = "an IP address and a port such as 0.0.0.0:25 or [::]:25";
 const NETWORK: &str = "a private network such as 192.168.1.0/24 or fd00::/8, a single address, or \
      a public network of /16 or smaller (IPv6: /32 or smaller)";
@@ -154,7 +161,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "users[].password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none: mail is taken, nobody logs in",
         help: "The password. Written in clear here, it is replaced by its argon2id hash at once.",
         example: r#""a long one""#,
@@ -250,10 +257,20 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "routes[].password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none",
         help: "Its password. It moves to secrets.json, which nothing shows again.",
         example: r#""secret""#,
+    },
+    Setting {
+        key: "routes[].token",
+        kind: Kind::Secret {
+            most: limits::TOKEN_BYTES,
+            of: "of letters, digits and -._~+/, with = at the end alone",
+        },
+        default: "none",
+        help: "In place of the password, an OAuth 2 access token. It moves to secrets.json, too.",
+        example: r#""ya29.a0AfH6SM""#,
     },
     Setting {
         key: "dns",
@@ -297,8 +314,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "retry.lifetime",
         kind: Kind::Duration { min: 60, max: 60 * DAY },
         default: "5d",
-        help: "When to give up and tell the sender. Time without a line to the outside does not \
-               count.",
+        help: "When to give up and tell the sender. Time without a line, or with our login \
+               refused, does not count.",
         example: r#""5d""#,
     },
     Setting {
@@ -381,7 +398,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "admin.password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none: the page asks for the code that is printed at the start",
         help: "The page's password. Written in clear here, it is replaced by its argon2id hash at \
                once.",
@@ -405,12 +422,7 @@ impl Setting {
     pub fn allowed(&self) -> String {
         match self.kind {
             Kind::Text(words) => words.to_string(),
-            Kind::Secret => {
-                format!(
-                    "a text of 1 to {} octets, without control characters",
-                    limits::PASSWORD_BYTES
-                )
-            }
+            Kind::Secret { most, of } => format!("a text of 1 to {most} octets, {of}"),
             Kind::Flag => "true or false".to_string(),
             Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Size { min, max } => {
@@ -435,7 +447,7 @@ impl Setting {
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Text(_) => "text",
-            Kind::Secret => "secret",
+            Kind::Secret { .. } => "secret",
             Kind::Flag => "yes or no",
             Kind::Number { .. } => "number",
             Kind::Size { .. } => "size",

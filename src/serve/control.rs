@@ -147,24 +147,26 @@ fn unwritten(error: &io::Error) -> String {
 }
 
 async fn read(sys: &Sys, path: &str) -> Result<String, Unloaded> {
-    let octets = octets(sys, path).await.map_err(Unloaded::Disk)?;
+    let most = if path == SECRETS { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
+    let octets = octets(sys, path, most).await.map_err(Unloaded::Disk)?;
     String::from_utf8(octets).map_err(|_| Unloaded::one(format!("{path} is not text in UTF-8")))
 }
 
 /// A file of the system, as far as it is text: a long list that blocks advertisers may be cut.
 async fn read_loosely(sys: &Sys, path: &str) -> String {
-    let octets = octets(sys, path).await.unwrap_or_default();
+    let octets = octets(sys, path, limits::CONFIG_BYTES).await.unwrap_or_default();
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-async fn octets(sys: &Sys, path: &str) -> Result<Vec<u8>, String> {
+/// All of a file, or a little more than `most`, so that it is seen to be too long.
+async fn octets(sys: &Sys, path: &str, most: usize) -> Result<Vec<u8>, String> {
     let fault = |error: io::Error| format!("{path} cannot be read: {error}");
     let file = match sys.disk.open(path, Open::Read).await {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(fault(error)),
     };
-    file.read_at(0, limits::CONFIG_BYTES + 1).await.map_err(fault)
+    file.read_at(0, most + 1).await.map_err(fault)
 }
 
 /// Every password in clear becomes its argon2id hash.
@@ -407,6 +409,7 @@ impl Control {
         relay.changed.raise();
         let mut event = Event::new("configured");
         if leads_elsewhere(&old, &new) {
+            relay.barred.borrow_mut().clear();
             // A person who has mended a route wants to see mail leave by it.
             event = event.with("due", relay.hasten_all());
         }

@@ -251,6 +251,7 @@ impl Desk {
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                without: &[],
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     limits,
     proto::{
+        sasl::Mechanism,
         smtp::client::{Forward, Outgoing, Reporter},
         status::{Class, Outcome, Status},
     },
@@ -66,6 +67,11 @@ struct Lane {
     closed: Cell<bool>,
     /// No host could be used: until then, every job ends like the last one.
     rest: RefCell<Option<Rest>>,
+    /// A login has worked. Until then one connection at a time tries it: to a server, several that
+    /// fail look like guessing.
+    admitted: Cell<bool>,
+    /// Mechanisms that are offered and do not work.
+    without: RefCell<Vec<Mechanism>>,
 }
 
 struct Rest {
@@ -199,6 +205,8 @@ impl Lanes {
             starved: Cell::default(),
             closed: Cell::default(),
             rest: RefCell::default(),
+            admitted: Cell::new(destination.login.is_none()),
+            without: RefCell::default(),
         });
         lanes.insert(destination.clone(), lane.clone());
         lane
@@ -214,8 +222,8 @@ impl Lanes {
 
     /// Open one more connection for a lane, if there should and may be one.
     fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
-        let enough = lane.waiting.borrow().len() <= lane.idle.get()
-            || lane.runners.get() >= limits::CONNECTIONS_PER_LANE;
+        let most = if lane.admitted.get() { limits::CONNECTIONS_PER_LANE } else { 1 };
+        let enough = lane.waiting.borrow().len() <= lane.idle.get() || lane.runners.get() >= most;
         if enough {
             return;
         }
@@ -272,12 +280,14 @@ impl Run {
             let config = relay.config();
             self.carried = 0;
             self.tls.clear();
+            let without = lane.without.borrow().clone();
             let way = Way {
                 sys: &relay.sys,
                 resolver: &relay.resolver,
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                without: &without,
             };
             let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
             if let Some((seated, _)) = self.job.take() {
@@ -302,8 +312,14 @@ impl Run {
         if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
             return;
         }
-        // Shorter than the pause before a retry, else that would be answered without an attempt.
-        let rest = limits::LANE_REST.min(self.relay.config().retry.first / 2);
+        let rest = if deliver::waits_for_a_person(outcome) {
+            self.barred(outcome);
+            limits::LOGIN_REST
+        } else {
+            // Shorter than the pause before a retry, else that would be answered without an
+            // attempt.
+            limits::LANE_REST.min(self.relay.config().retry.first / 2)
+        };
         *self.lane.rest.borrow_mut() = Some(Rest {
             until: self.relay.sys.clock.now() + rest,
             urgent: self.relay.urgent.count(),
@@ -314,6 +330,38 @@ impl Run {
             self.relay.sys.spawn(job.end_all(outcome.clone(), contact));
         }
         self.lanes.wake(&self.lane.parked, usize::MAX);
+    }
+
+    /// A person has to see to it.
+    fn barred(&self, outcome: &Outcome) {
+        self.lane.admitted.set(self.lane.destination.login.is_none());
+        if !self.lane.closed.get() {
+            let said = format!("It said: {}", outcome.text);
+            self.relay.barred.borrow_mut().insert(words(&self.lane.destination), said);
+        }
+    }
+
+    /// It takes what we send, or refuses it for other reasons.
+    fn let_in(&self) {
+        let mut barred = self.relay.barred.borrow_mut();
+        if !barred.is_empty() {
+            barred.remove(&words(&self.lane.destination));
+        }
+    }
+
+    /// The login has worked, and these mechanisms had not.
+    fn admitted(&self, failed: &[Mechanism]) {
+        for failed in failed {
+            let known = self.lane.without.borrow().contains(failed);
+            if !known {
+                self.lane.without.borrow_mut().push(*failed);
+            }
+        }
+        if !self.lane.admitted.replace(true) {
+            for _ in 1..limits::CONNECTIONS_PER_LANE {
+                self.lanes.serve(&self.lane);
+            }
+        }
     }
 
     /// The next job whose message can be read.
@@ -410,6 +458,10 @@ impl Freight for Run {
     }
 
     fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
+        match outcomes.iter().find(|outcome| deliver::waits_for_a_person(outcome)) {
+            Some(outcome) => self.barred(outcome),
+            None => self.let_in(),
+        }
         let worn_out = self.is_worn_out(&outcomes);
         if let Some((seated, _)) = self.job.take() {
             // Settling is for the disk; this connection goes on meanwhile.
@@ -425,6 +477,9 @@ impl Freight for Run {
     }
 
     fn note(&mut self, note: Note) {
+        if let Note::LoggedIn(_, _, failed) = &note {
+            self.admitted(failed);
+        }
         let waiting = self.lane.waiting.borrow();
         let current = self.job.as_ref().map(|(seated, _)| seated).or(waiting.front());
         let of = |kind| match current.map(|seated| &seated.job.attempt) {
@@ -439,6 +494,15 @@ impl Freight for Run {
                 of("encrypted").with("host", host).with("tls", how).with("verified", tls.verified)
             }
             Note::InClear(host, error) => of("in-clear").with("host", host).with("reason", error),
+            Note::LoggedIn(host, mechanism, failed) => {
+                let failed: Vec<&str> = failed.iter().map(|failed| failed.name()).collect();
+                let user = self.lane.destination.login.as_ref().map_or("", |login| &login.user);
+                of("logged-in")
+                    .with("host", host)
+                    .with("user", user)
+                    .with("by", mechanism)
+                    .with("not", failed.join(" "))
+            }
             Note::Skipped(host, outcome) => {
                 of("skipped").with("host", host).with("reply", outcome.text)
             }

@@ -17,6 +17,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     io,
     rc::Rc,
 };
@@ -43,6 +44,9 @@ pub struct Relay {
     pub urgent: Signal,
     /// When somebody out there was last reached.
     pub contact: Cell<Option<Instant>>,
+    /// Smarthosts that refuse our login at present, and how they put it. No more than there are
+    /// routes: when these change, all are forgotten.
+    pub barred: RefCell<BTreeMap<String, String>>,
     /// Sessions and attempts under way, for an orderly end.
     pub busy: Cell<usize>,
     /// Figures since the start.

@@ -79,6 +79,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         changed: Signal::default(),
         urgent: Signal::default(),
         contact: Cell::new(None),
+        barred: RefCell::default(),
         busy: Cell::new(0),
         figures: Figures::default(),
         noise: Noise::default(),

@@ -83,6 +83,13 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
     if relay.sys.clock.wall().is_none() {
         add("clock", "The clock is not set yet. Mail is taken and kept; dates come later.".into());
     }
+    for (smarthost, said) in relay.barred.borrow().iter() {
+        let words = format!(
+            "{smarthost} does not let us in; mail for it waits, and that time does not count. \
+             Correct the login in the settings. {said}"
+        );
+        add("routes", words);
+    }
     let offline = relay.queue.offline();
     if offline > 0 {
         let what = match offline {
@@ -225,6 +232,11 @@ fn queue(text: &mut Exposition, relay: &Relay) {
             "waypost_queue_offline_messages",
             "Messages of the queue that wait because nobody could be reached",
             offline,
+        ),
+        (
+            "waypost_barred_smarthosts",
+            "Smarthosts that refuse our login",
+            relay.barred.borrow().len() as u64,
         ),
     ] {
         text.gauge(name, help, Some(value));

@@ -5,6 +5,7 @@ mod world;
 use super::*;
 use crate::proto::{
     mail::address::Address,
+    sasl::Secret,
     smtp::client::{Forward, Login},
 };
 use std::{
@@ -83,7 +84,10 @@ fn mx() -> Destination {
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
     let in_clear = tls == TlsPolicy::None;
-    let login = login.then(|| Login { user: "tim".into(), password: "secret".into(), in_clear });
+    let login = login.then(|| {
+        let secret = Secret::Password("secret".into());
+        Login { user: "tim".into(), secret, in_clear }
+    });
     Destination { next: NextHop::Smarthost("one.example".into(), port), tls, login }
 }
 
@@ -94,7 +98,14 @@ fn run(
 ) -> Result<(), Failure> {
     let resolver = Resolver::new(sys, vec!["192.0.2.53:53".parse().expect("an address")]);
     resolver.set_hosts(HOSTS);
-    let way = Way { sys, resolver: &resolver, hostname: "relay.example", port: 25, ipv6: false };
+    let way = Way {
+        sys,
+        resolver: &resolver,
+        hostname: "relay.example",
+        port: 25,
+        ipv6: false,
+        without: &[],
+    };
     world.run(deliver(&way, destination, freight))
 }
 
@@ -285,7 +296,14 @@ fn no_more_addresses_than_the_bound_are_tried() {
         let resolver = Resolver::new(&sys, Vec::new());
         let hosts: Vec<String> = (1..=count).map(|n| format!("192.0.2.{n} one.example")).collect();
         resolver.set_hosts(&hosts.join("\n"));
-        let way = Way { sys: &sys, resolver: &resolver, hostname: "x", port: 25, ipv6: true };
+        let way = Way {
+            sys: &sys,
+            resolver: &resolver,
+            hostname: "x",
+            port: 25,
+            ipv6: true,
+            without: &[],
+        };
         let mut freight = Crate::new(1, 1);
         let destination = smarthost(25, TlsPolicy::None, false);
         let result = world.run(deliver(&way, &destination, &mut freight));
@@ -302,7 +320,14 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
     let resolver = Resolver::new(&world.1, Vec::new());
     resolver.set_hosts("192.0.2.1 one.example\n192.0.2.2 one.example\n");
     let destination = smarthost(465, TlsPolicy::Verify, true);
-    let way = Way { sys: &world.1, resolver: &resolver, hostname: "x", port: 25, ipv6: false };
+    let way = Way {
+        sys: &world.1,
+        resolver: &resolver,
+        hostname: "x",
+        port: 25,
+        ipv6: false,
+        without: &[],
+    };
     let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
     assert_eq!(failure.outcome.status, LOGIN_REFUSED);
     assert!(failure.outcome.text.ends_with("535 5.7.8 Wrong password"));
@@ -314,11 +339,23 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
 #[test]
 fn mail_waits_where_a_smarthost_wants_a_login_that_was_not_given() {
     let rules = || opens(&[("MAIL", "530 5.7.0 Authentication required")]);
-    for (destination, status) in [(smarthost(25, TlsPolicy::May, false), "4.7.0"), (mx(), "5.7.0")]
+    for (destination, status) in [(smarthost(25, TlsPolicy::May, false), "4.7.8"), (mx(), "5.7.0")]
     {
         let mut freight = Crate::new(1, 1);
         assert_eq!(run(&destination, &mut freight, &world(rules, rules)), Ok(()));
         assert_eq!(freight.statuses(), [status]);
+    }
+}
+
+#[test]
+fn what_a_servers_says_about_a_login_counts_from_a_smarthost_alone() {
+    for (command, status) in [("", "4.7.0"), ("MAIL", "4.7.0"), ("RCPT", "4.7.0")] {
+        let world = World::new(move |_| Knock::Opens(server(&[(command, "450 4.7.8 Log in")])));
+        let mut freight = Crate::new(1, 1);
+        match run(&mx(), &mut freight, &world) {
+            Ok(()) => assert_eq!(freight.statuses(), [status], "{command}"),
+            Err(failure) => assert_eq!(failure.outcome.status.to_string(), status, "{command}"),
+        }
     }
 }
 

@@ -35,6 +35,13 @@ impl Event {
                     f("reason")
                 )
             }
+            "logged-in" => format!(
+                "Logged in at {} as {} by {}{}.",
+                f("host"),
+                f("user"),
+                f("by"),
+                list(", after this had not worked: ", f("not"))
+            ),
             "skipped" => {
                 format!("{} could not be used: {}. Trying the next.", f("host"), f("reply"))
             }

@@ -8,6 +8,7 @@ mod doors;
 mod exposition;
 mod failing;
 mod history;
+mod logins;
 mod queue;
 mod reports;
 mod server;

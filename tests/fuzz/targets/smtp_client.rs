@@ -7,7 +7,8 @@ use waypost::{
     proto::{
         machine::{Machine, Step},
         mail::address::Address,
-        smtp::client::{Answer, Ask, Forward, Login, Outgoing, Plan, Security, Session},
+        sasl::{Key, Secret},
+        smtp::client::{Answer, Ask, Forward, Login, LoginPlan, Outgoing, Plan, Security, Session},
         status::{Class, Outcome, Status},
     },
 };
@@ -85,11 +86,21 @@ impl<'a> Stage<'a> {
         let securities = [Security::None, Security::May, Security::Must, Security::Implicit];
         let security = securities[plan % 4];
         let in_clear = plan >> 3 & 1 == 1;
-        let login = Login { user: "me".into(), password: PASSWORD.into(), in_clear };
+        let secret = match input.choice(1) % 4 {
+            0 => Secret::Token(PASSWORD.into()),
+            _ => Secret::Password(PASSWORD.into()),
+        };
+        let login = Login { user: "me".into(), secret, in_clear };
+        let login = LoginPlan {
+            login,
+            without: Vec::new(),
+            server: ("mx.example".into(), 587),
+            chance: [1, 2],
+        };
         let session = Session::new(Plan {
             hello: "relay.example".into(),
             security,
-            login: (plan >> 2 & 1 == 1).then_some(login),
+            login: (plan >> 2 & 1 == 1).then(|| Box::new(login)),
             host: "mx.example [192.0.2.1]".into(),
         });
         let encrypted = security == Security::Implicit;
@@ -151,6 +162,11 @@ impl<'a> Stage<'a> {
             Ask::Next if self.sent == MESSAGES => Answer::Quit,
             Ask::Next => Answer::Send(Box::new(self.next_message())),
             Ask::Chunk(offset) => self.chunk(*offset),
+            Ask::Stretch(_) => Answer::Stretched(Some(Key([7; 32]))),
+            Ask::LoggedIn(_, failed) => {
+                assert!(self.flight.is_none() && self.sent == 0 && failed.len() < 6);
+                Answer::Noted
+            }
             Ask::Report(outcomes, _) => {
                 self.reported(outcomes);
                 Answer::Noted

@@ -343,7 +343,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "limits.sessions",
         kind: Kind::Number { min: 1, max: 10_000 },
         default: "64",
-        help: "The most connections from clients at once.",
+        help: "The most connections from clients at once. A quarter is kept for trusted \
+               devices and logins.",
         example: "64",
     },
     Setting {

@@ -33,12 +33,17 @@ const DOORS: &[(&str, &[&str])] = &[
     ("embedded_tls::", &["src/sys/tls"]),
     ("rcgen::", &["src/sys/tls"]),
     ("webpki_roots::", &["src/sys/tls"]),
+    // In src/sys/tls it is the module of rustls by that name.
+    ("ring::", &["src/sys/keys", "src/sys/tls"]),
+    ("rustls_pki_types::", &["src/sys/keys"]),
+    ("crypto_bigint::", &["src/sys/keys"]),
+    ("crypto_primes::", &["src/sys/keys"]),
     ("hickory_proto::", &["src/proto/dns"]),
     ("serde_json::", &["src/config", "src/serve/web", "src/cli"]),
     ("serde_json_core::", &["src/config", "src/serve/web", "src/cli"]),
     ("httparse::", &["src/serve/web", "src/cli"]),
     ("argon2::", &["src/relay/accounts"]),
-    ("base64::", &["src/proto", "src/cli", "src/relay/accounts"]),
+    ("base64::", &["src/proto", "src/cli", "src/relay/accounts", "src/sys/keys"]),
     ("lexopt::", &["src/cli"]),
 ];
 

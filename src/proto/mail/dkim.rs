@@ -127,8 +127,7 @@ pub fn names(header: &[u8]) -> Vec<&'static str> {
     }
     let mut names = Vec::new();
     for (n, (name, count)) in counts.into_iter().enumerate() {
-        let sealed = n < SEALED.len()
-            || n < SEALED.len() + SEALED_IF_THERE.len() && count > 0;
+        let sealed = n < SEALED.len() || n < SEALED.len() + SEALED_IF_THERE.len() && count > 0;
         let room = limits::DKIM_FIELDS - names.len();
         names.extend(std::iter::repeat_n(name, (count + usize::from(sealed)).min(room)));
     }
@@ -221,7 +220,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 
 /// The fields of these names, canonical, in their order: of a name that is there several times the
 /// last first, and nothing for one that is not there (any more). RFC 6376 §5.4.2.
-pub(super) fn signed_fields(header: &[u8], names: &[&str]) -> Vec<u8> {
+fn signed_fields(header: &[u8], names: &[&str]) -> Vec<u8> {
     let named = |field: &Field| names.iter().any(|name| field.is(name));
     let mut fields: Vec<Field> = header::fields(header).filter(named).collect();
     fields.reverse();
@@ -261,3 +260,5 @@ fn relax(field: &Field, octets: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) mod verify_tests;

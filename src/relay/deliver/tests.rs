@@ -78,13 +78,15 @@ impl Freight for Crate {
 }
 
 fn mx() -> Destination {
-    Destination { next: NextHop::Mx("y.example".into()), tls: TlsPolicy::May, login: None }
+    let next = NextHop::Mx("y.example".into());
+    Destination { next, tls: TlsPolicy::May, login: None, sign: true }
 }
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
     let in_clear = tls == TlsPolicy::None;
     let login = login.then(|| Login { user: "tim".into(), password: "secret".into(), in_clear });
-    Destination { next: NextHop::Smarthost("one.example".into(), port), tls, login }
+    let next = NextHop::Smarthost("one.example".into(), port);
+    Destination { next, tls, login, sign: false }
 }
 
 fn run(

@@ -28,6 +28,7 @@ pub(in crate::relay) fn config() -> Config {
         aliases: vec![],
         catch_all: None,
         routes: vec![],
+        signing: Vec::new(),
         dns: vec![],
         delivery_port: 25,
         delivery_ipv6: true,
@@ -54,7 +55,7 @@ pub(in crate::relay) fn config() -> Config {
 
 fn via(pattern: Pattern, host: &str) -> Route {
     let via = Via::Smarthost(host.into(), 587);
-    Route { pattern, via, tls: TlsPolicy::Verify, user: None, password: None }
+    Route { pattern, via, tls: TlsPolicy::Verify, user: None, password: None, sign: false }
 }
 
 fn smarthost(hop: Hop) -> String {
@@ -105,7 +106,8 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
     for to in ["x@Example.org", "x@example.org."] {
         let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
         let next = NextHop::Mx("example.org".into());
-        assert_eq!(destination, Destination { next, tls: TlsPolicy::May, login: None });
+        let tls = TlsPolicy::May;
+        assert_eq!(destination, Destination { next, tls, login: None, sign: true });
     }
 }
 
@@ -138,7 +140,7 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     exception.password = Some("secret".into());
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
-    let expected = Destination { next, tls: TlsPolicy::Require, login: None };
+    let expected = Destination { next, tls: TlsPolicy::Require, login: None, sign: false };
     assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
 }
 
@@ -182,7 +184,7 @@ fn equal_destinations_share_their_hash() {
     };
     let next = NextHop::Smarthost("smart.example".into(), 587);
     let login = Login { user: "me".into(), password: "secret".into(), in_clear: false };
-    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login) };
+    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login), sign: false };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

@@ -8,6 +8,7 @@ mod history;
 mod queue;
 mod reports;
 mod server;
+mod signing;
 mod wire;
 mod world;
 

@@ -81,3 +81,11 @@ fn a_hash_is_the_same_in_pieces() {
     // FIPS 180-4, the example "abc".
     assert_eq!(hash.finish()[..4], [0xba, 0x78, 0x16, 0xbf]);
 }
+
+#[test]
+fn a_key_is_made_and_used_on_half_the_stack_that_slow_work_has() {
+    let thread = std::thread::Builder::new().stack_size(crate::limits::LANE_STACK_BYTES / 2);
+    let made = thread.spawn(|| make(Kind::Rsa).map(|pem| pem.len()));
+    let length = made.expect("a thread").join().expect("no panic").expect("made");
+    assert!((1_600..1_800).contains(&length), "{length}");
+}

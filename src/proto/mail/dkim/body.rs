@@ -35,27 +35,41 @@ pub struct Body {
 impl Body {
     /// More octets of the body, cut anywhere.
     pub fn push(&mut self, octets: &[u8], mut hand_on: impl FnMut(&[u8])) {
-        for octet in octets {
+        let mut rest = octets;
+        while let Some((octet, after)) = rest.split_first() {
             if core::mem::take(&mut self.cr) {
                 if *octet == b'\n' {
                     self.ends += 1;
                     self.blank = false;
+                    rest = after;
                     continue;
                 }
-                self.put(b'\r', &mut hand_on);
+                self.put(b"\r", &mut hand_on);
             }
-            match octet {
-                b'\r' => self.cr = true,
-                b' ' | b'\t' => self.blank = true,
-                _ => self.put(*octet, &mut hand_on),
-            }
+            rest = match octet {
+                b'\r' => {
+                    self.cr = true;
+                    after
+                }
+                b' ' | b'\t' => {
+                    self.blank = true;
+                    after
+                }
+                _ => {
+                    let most = rest.iter().take(BLOCK_BYTES);
+                    let plain = most.take_while(|b| !matches!(b, b'\r' | b' ' | b'\t')).count();
+                    let (run, after) = rest.split_at(plain);
+                    self.put(run, &mut hand_on);
+                    after
+                }
+            };
         }
     }
 
     /// The end of the body.
     pub fn finish(mut self, mut hand_on: impl FnMut(&[u8])) {
         if self.cr {
-            self.put(b'\r', &mut hand_on);
+            self.put(b"\r", &mut hand_on);
         }
         // Nothing stays nothing, and so do empty lines alone.
         if self.any {
@@ -64,7 +78,8 @@ impl Body {
         hand_on(&self.block);
     }
 
-    fn put(&mut self, octet: u8, hand_on: &mut impl FnMut(&[u8])) {
+    /// Octets that are neither blanks nor line ends, at most a block of them.
+    fn put(&mut self, octets: &[u8], hand_on: &mut impl FnMut(&[u8])) {
         while self.ends > 0 {
             let most = LINE_ENDS.len() / 2;
             let now = usize::try_from(self.ends).unwrap_or(most).min(most);
@@ -75,7 +90,7 @@ impl Body {
         if core::mem::take(&mut self.blank) {
             self.block.push(b' ');
         }
-        self.block.push(octet);
+        self.block.extend_from_slice(octets);
         self.any = true;
         self.hand_on(hand_on);
     }

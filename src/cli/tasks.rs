@@ -357,7 +357,7 @@ impl Doing<'_> {
                  that is on its way:"
             }
         };
-        write!(terminal.output, "{}\n{records}", show::wrapped(told, 0))?;
+        write!(terminal.output, "{}{records}", show::wrapped(told, 0))?;
         for note in show::notes(&answer) {
             write!(terminal.output, "\n{}", show::wrapped(&note, 0))?;
         }

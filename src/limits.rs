@@ -287,6 +287,21 @@ pub const REPORT_NAMES: usize = 20;
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 /// Longest host name in the name of a Maildir file, octets: the whole must stay below 255.
 pub const MAILDIR_HOST_BYTES: usize = 100;
+// ---- Signatures ----
+
+/// Fields that one signature names; of more (a hundred List fields, say) the rest is not signed.
+pub const DKIM_FIELDS: usize = 100;
+/// Keys in all.
+pub const SIGNING: usize = 100;
+/// Keys of one domain: an RSA and an Ed25519 one, twice while one pair follows the other.
+pub const SIGNING_PER_DOMAIN: usize = 4;
+/// Longest selector, octets: a label. RFC 1035 §2.3.4.
+pub const SELECTOR_BYTES: usize = 63;
+/// Largest file with a key, octets: an RSA key of 8192 bits takes 6.3 KB.
+pub const KEY_FILE_BYTES: usize = 16 * 1024;
+/// Octets of a string in a DNS record. RFC 1035 §3.3.
+pub const DNS_STRING_BYTES: usize = 255;
+
 // ---- Names and routes (proto/dns, relay/resolve) ----
 
 /// Largest UDP answer that is asked for, octets: no fragments on any path. DNS Flag Day 2020.

@@ -41,6 +41,25 @@ fn list<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     of.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The records of keys, each as forms on web pages want it and as a zone file does: to be copied,
+/// so nothing is cut.
+pub(super) fn records(of: &Value) -> String {
+    let whole = |key: &Value, name: &str| {
+        let text = key.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().filter(|c| !is_hidden(*c)).collect::<String>()
+    };
+    let record = |key: &Value| {
+        let [name, text, zone] = ["name", "text", "zone"].map(|part| whole(key, part));
+        format!("\n  name   {name}\n  type   TXT\n  value  {text}\n  zone   {zone}\n")
+    };
+    list(of, "keys").map(record).collect()
+}
+
+/// What should be known beside.
+pub(super) fn notes(of: &Value) -> Vec<String> {
+    list(of, "notes").filter_map(Value::as_str).map(plain).collect()
+}
+
 /// Words in lines of [`limits::SHOWN_COLUMNS`], each indented. A word longer than that has a line
 /// for itself.
 pub(super) fn wrapped(words: &str, indent: usize) -> String {

@@ -2,7 +2,7 @@
 
 use super::{
     Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Problem, Retry,
-    Route, Setting, Surroundings, TlsPolicy, User, Via, aliases,
+    Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     secrets::{self, Password},
     table::keys_below,
@@ -244,13 +244,15 @@ impl Reader {
     }
 
     fn flag(&mut self, node: &Node) -> bool {
-        let default = node.setting().default == "true";
-        match node.value {
-            None => default,
-            Some(Value::Bool(flag)) => *flag,
-            Some(value) => {
+        self.maybe_flag(node).unwrap_or(node.setting().default == "true")
+    }
+
+    fn maybe_flag(&mut self, node: &Node) -> Option<bool> {
+        match node.value? {
+            Value::Bool(flag) => Some(*flag),
+            value => {
                 self.wrong(node, value);
-                default
+                None
             }
         }
     }
@@ -292,6 +294,7 @@ impl Reader {
             aliases: self.aliases(&root.child("aliases")),
             catch_all: self.text(&root.child("catch_all"), aliases::target),
             routes: self.routes(&root.child("routes")),
+            signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),
             delivery_port: u16::try_from(self.amount(&delivery.child("port"))).unwrap_or(25),
             delivery_ipv6: self.flag(&delivery.child("ipv6")),
@@ -400,9 +403,32 @@ impl Reader {
         if via == Some(Via::Mx) && user_node.value.is_some() {
             self.problem(&user_node, "a login for mx", "a login only for a server that is named");
         }
+        let sign = self.maybe_flag(&node.child("sign"));
         let via = via?;
         let tls = tls.unwrap_or_else(|| default_tls(&via));
-        Some(Route { pattern: pattern?, via, tls, user, secret })
+        let sign = sign.unwrap_or_else(|| default_sign(&via));
+        Some(Route { pattern: pattern?, via, tls, user, secret, sign })
+    }
+
+    fn signing(&mut self, node: &Node) -> Vec<Signing> {
+        let mut keys: Vec<Signing> = Vec::new();
+        for node in self.items(node) {
+            let (domain_node, selector_node) = (node.child("domain"), node.child("selector"));
+            let domain = self.text(&domain_node, values::domain);
+            let selector = self.text(&selector_node, values::selector);
+            let (Some(domain), Some(selector)) = (domain, selector) else { continue };
+            let mut same = keys.iter().filter(|key| key.domain == domain);
+            if same.clone().any(|key| key.selector == selector) {
+                let found = format!("{} again", quoted(&selector));
+                self.problem(&selector_node, found, "each selector of a domain once");
+            } else if same.nth(limits::SIGNING_PER_DOMAIN - 1).is_some() {
+                let found = format!("one more key for {}", quoted(&domain));
+                let allowed = format!("at most {} for a domain", limits::SIGNING_PER_DOMAIN);
+                self.problem(&domain_node, found, allowed);
+            }
+            keys.push(Signing { domain, selector });
+        }
+        keys
     }
 
     /// A user and what proves it come together, and it is one thing that proves it.
@@ -519,6 +545,13 @@ fn default_tls(via: &Via) -> TlsPolicy {
         Via::Smarthost(host, _) if host.parse::<IpAddr>().is_err() => TlsPolicy::Verify,
         _ => TlsPolicy::May,
     }
+}
+
+/// Who takes mail for the world (an MX) judges it by our signature. A smarthost mostly signs with
+/// its own, rewrites what ours would cover (Gmail the Message-ID, Amazon SES that and the Date), or
+/// refuses ours (SES, where it signs too); a person who knows better says so at the route.
+fn default_sign(via: &Via) -> bool {
+    *via == Via::Mx
 }
 
 fn is_plain(text: &str) -> bool {

@@ -273,6 +273,36 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""ya29.a0AfH6SM""#,
     },
     Setting {
+        key: "routes[].sign",
+        kind: Kind::Flag,
+        default: "true for mx, false for a server: most providers sign themselves, some refuse \
+                  other signatures",
+        help: "Sign what goes this way with the keys below.",
+        example: "true",
+    },
+    Setting {
+        key: "signing",
+        kind: Kind::Objects { of: "a key", most: limits::SIGNING },
+        default: "none: nothing is signed",
+        help: "Keys that sign the mail of our own users and devices (DKIM). `waypost dkim make` \
+               makes them.",
+        example: r#"[{ "domain": "example.org", "selector": "wp202611k3f-rsa" }]"#,
+    },
+    Setting {
+        key: "signing[].domain",
+        kind: Kind::Text("a domain such as example.org"),
+        default: "",
+        help: "Whose mail is signed: what is from this domain, or from one below it.",
+        example: r#""example.org""#,
+    },
+    Setting {
+        key: "signing[].selector",
+        kind: Kind::Text("1 to 63 of the letters a to z, digits and dashes, no dash at the ends"),
+        default: "",
+        help: "The key's name in DNS. The key itself is the file keys/DOMAIN.SELECTOR.pem.",
+        example: r#""wp202611k3f-rsa""#,
+    },
+    Setting {
         key: "dns",
         kind: Kind::List {
             of: "the IP address of a name server, with a port or (53) without",
@@ -539,7 +569,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 15);
+        assert_eq!(keys("").len(), 16);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

@@ -23,6 +23,8 @@ pub struct Destination {
     pub tls: TlsPolicy,
     /// Login there.
     pub login: Option<Login>,
+    /// What goes there is signed, where there is a key for it.
+    pub sign: bool,
 }
 
 impl Hash for Destination {
@@ -68,12 +70,14 @@ pub fn route(config: &Config, to: &Address) -> Hop {
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
     let Some(route) = choose(&config.routes, to) else {
-        return Hop::Remote(Destination { next: direct(), tls: TlsPolicy::May, login: None });
+        let tls = TlsPolicy::May;
+        return Hop::Remote(Destination { next: direct(), tls, login: None, sign: true });
     };
     Hop::Remote(smarthost(route).unwrap_or(Destination {
         next: direct(),
         tls: route.tls,
         login: None,
+        sign: route.sign,
     }))
 }
 
@@ -87,7 +91,7 @@ fn smarthost(route: &Route) -> Option<Destination> {
         in_clear: route.tls == TlsPolicy::None || is_this_machine(host),
     });
     let next = NextHop::Smarthost(host.clone(), *port);
-    Some(Destination { next, tls: route.tls, login })
+    Some(Destination { next, tls: route.tls, login, sign: route.sign })
 }
 
 /// What is said to a program on this machine (one that logs in elsewhere for us, say) crosses no

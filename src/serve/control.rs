@@ -4,6 +4,8 @@
 //! Two files: `waypost.json`, which a person may read and edit, and `secrets.json` with what nobody
 //! needs to see again. Both are written whole or not at all.
 
+mod keys;
+
 use super::{
     listen::{Doors, Service},
     relay::{Relay, Settings},
@@ -401,6 +403,7 @@ impl Control {
         let (octets, message) = room(&new);
         relay.spool.resize(octets, message);
         self.certify().await;
+        self.load_keys().await;
         if let Some(doors) = self.doors.get() {
             self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
             let failed = doors.set(&new.listen).await;

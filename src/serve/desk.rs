@@ -8,9 +8,9 @@ use super::{
     relay::Relay,
     vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Last, Message, Office, Page,
-        Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool, State,
-        Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Keys, Last, Message, Office,
+        Page, Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool,
+        State, Status, UserChange, Which,
     },
 };
 use crate::{
@@ -395,6 +395,26 @@ impl Office for Desk {
 
     fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>> {
         Box::pin(self.control.user(name, change))
+    }
+
+    fn keys(&self) -> Keys {
+        self.control.keys()
+    }
+
+    fn make_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        Box::pin(self.control.make_keys(domain, selector))
+    }
+
+    fn retire_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        Box::pin(self.control.retire_keys(domain, selector))
     }
 
     fn admin(&self) -> AdminState {

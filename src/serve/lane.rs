@@ -19,6 +19,7 @@ use crate::{
         deliver::{self, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         route::{Destination, NextHop},
+        sign::{Signed, Topped},
         spool::Body,
         trace::Event,
     },
@@ -258,7 +259,7 @@ struct Run {
     relay: Rc<Relay>,
     lanes: Rc<Lanes>,
     lane: Rc<Lane>,
-    job: Option<(Seated, Body)>,
+    job: Option<(Seated, Topped<Body>)>,
     /// Messages that this connection has carried.
     carried: usize,
     /// TLS version of this connection; empty: none.
@@ -370,11 +371,11 @@ impl Run {
         loop {
             let seated = self.lane.waiting.borrow_mut().pop_front()?;
             self.lanes.wake(&self.lane.parked, 1);
-            match self.relay.spool.body(seated.job.attempt.id).await {
-                Ok(body) => {
+            match self.read(&seated.job.attempt).await {
+                Ok(message) => {
                     let Job { attempt, recipients } = &seated.job;
-                    let outgoing = outgoing(attempt, recipients, body.size());
-                    self.job = Some((seated, body));
+                    let outgoing = outgoing(attempt, recipients, message.size());
+                    self.job = Some((seated, message));
                     self.carried += 1;
                     return Some(outgoing);
                 }
@@ -385,6 +386,26 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// A message as it is sent: signed, if it is ours, this way is for signed mail, and there is a
+    /// key. A signature that cannot be made holds no mail up: a person is told, and most of it
+    /// arrives without.
+    async fn read(&self, attempt: &Attempt) -> io::Result<Topped<Body>> {
+        let message = self.relay.spool.body(attempt.id).await?;
+        let mut fields = Vec::new();
+        if attempt.envelope.ours && self.lane.destination.sign {
+            let event = |kind| Event::of(kind, attempt.id, &attempt.envelope.message_id);
+            match self.relay.keyring.sign(&self.relay.sys, &message).await? {
+                Signed::No => {}
+                Signed::Failed(reason) => self.relay.tell(event("unsigned").with("reason", reason)),
+                Signed::By { keys, fields: made } => {
+                    self.relay.tell(event("signed").with("by", keys.join(", ")));
+                    fields = made;
+                }
+            }
+        }
+        Ok(Topped { fields, message })
     }
 
     /// What a server says to the next message of a connection is often about the connection: it
@@ -452,7 +473,7 @@ impl Freight for Run {
 
     fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {
         match &self.job {
-            Some((_, body)) => body.chunk(offset),
+            Some((_, message)) => message.chunk(offset),
             None => Box::pin(std::future::ready(Err(io::ErrorKind::NotFound.into()))),
         }
     }

@@ -9,6 +9,7 @@ use crate::{
         envelope::{Envelope, Id, Progress},
         queue::Queue,
         resolve::Resolver,
+        sign::Keyring,
         spool::Spool,
         trace::{self, Event, History},
     },
@@ -34,6 +35,8 @@ pub struct Relay {
     pub accounts: Accounts,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// What signs our mail.
+    pub keyring: Keyring,
     /// What happened.
     pub history: History,
     /// Raised once, when the relay should end.

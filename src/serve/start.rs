@@ -16,6 +16,7 @@ use crate::{
         queue::Queue,
         resolve::Resolver,
         schedule,
+        sign::Keyring,
         spool::{Recovered, Room, Spool},
         trace::{Event, History},
     },
@@ -74,6 +75,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         queue: Queue::default(),
         accounts: Accounts::new(sys),
         resolver,
+        keyring: Keyring::default(),
         history: History::default(),
         stop: Signal::default(),
         changed: Signal::default(),
@@ -88,6 +90,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     queue_up(&relay, &recovered);
     let control = Rc::new(Control::new(relay.clone(), files, loaded));
     control.certify().await;
+    control.load_keys().await;
     let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone()));
     let web = Web::new(sys.clone(), office);
     let local = sys.net.listen_local(CONTROL).map_err(disk)?;

@@ -4,6 +4,7 @@
 //! The real world is [`linux`], [`tls`] and [`index`]; the simulator in `tests/sim` is another one.
 
 pub mod index;
+pub mod keys;
 pub mod linux;
 pub mod tls;
 

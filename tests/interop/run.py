@@ -11,6 +11,7 @@ import receivers  # noqa: F401
 import runner
 import scripted  # noqa: F401
 import senders  # noqa: F401
+import signing  # noqa: F401
 import smarthost  # noqa: F401
 import strangers  # noqa: F401
 import submission  # noqa: F401

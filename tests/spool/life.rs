@@ -120,6 +120,7 @@ impl Life {
         Envelope {
             from: (self.world.below(4) > 0).then(|| address("cam@home.arpa".into())),
             recipients: recipients.collect(),
+            ours: self.world.below(2) > 0,
             arrived: (self.world.below(3) > 0).then(|| Wall(self.world.below(1 << 40))),
             source: self.text(30),
             message_id: self.text(40),

@@ -79,7 +79,8 @@ impl Freight for Crate {
 }
 
 fn mx() -> Destination {
-    Destination { next: NextHop::Mx("y.example".into()), tls: TlsPolicy::May, login: None }
+    let next = NextHop::Mx("y.example".into());
+    Destination { next, tls: TlsPolicy::May, login: None, sign: true }
 }
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
@@ -88,7 +89,8 @@ fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
         let secret = Secret::Password("secret".into());
         Login { user: "tim".into(), secret, in_clear }
     });
-    Destination { next: NextHop::Smarthost("one.example".into(), port), tls, login }
+    let next = NextHop::Smarthost("one.example".into(), port);
+    Destination { next, tls, login, sign: false }
 }
 
 fn run(

@@ -31,6 +31,7 @@ pub(in crate::relay) fn config() -> Config {
         aliases: vec![],
         catch_all: None,
         routes: vec![],
+        signing: Vec::new(),
         dns: vec![],
         delivery_port: 25,
         delivery_ipv6: true,
@@ -57,7 +58,7 @@ pub(in crate::relay) fn config() -> Config {
 
 fn via(pattern: Pattern, host: &str) -> Route {
     let via = Via::Smarthost(host.into(), 587);
-    Route { pattern, via, tls: TlsPolicy::Verify, user: None, secret: None }
+    Route { pattern, via, tls: TlsPolicy::Verify, user: None, secret: None, sign: false }
 }
 
 fn smarthost(hop: Hop) -> String {
@@ -108,7 +109,8 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
     for to in ["x@Example.org", "x@example.org."] {
         let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
         let next = NextHop::Mx("example.org".into());
-        assert_eq!(destination, Destination { next, tls: TlsPolicy::May, login: None });
+        let tls = TlsPolicy::May;
+        assert_eq!(destination, Destination { next, tls, login: None, sign: true });
     }
 }
 
@@ -141,7 +143,7 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     exception.secret = Some(Secret::Password("secret".into()));
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
-    let expected = Destination { next, tls: TlsPolicy::Require, login: None };
+    let expected = Destination { next, tls: TlsPolicy::Require, login: None, sign: false };
     assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
 }
 
@@ -210,7 +212,7 @@ fn equal_destinations_share_their_hash() {
     let next = NextHop::Smarthost("smart.example".into(), 587);
     let login =
         Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
-    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login) };
+    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login), sign: false };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

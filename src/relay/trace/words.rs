@@ -22,6 +22,8 @@ impl Event {
                 f("reply"),
                 list(" — ", f("reason"))
             ),
+            "signed" => format!("Signed by {}.", f("by")),
+            "unsigned" => format!("Sent without a signature: {}.", f("reason")),
             "connected" => format!("Connected to {}.", f("host")),
             "encrypted" => format!(
                 "Encrypted with {}; the certificate was {}.",
@@ -101,6 +103,8 @@ impl Event {
             "made-room" => {
                 format!("A session from {} made room for another: {}.", f("peer"), f("reason"))
             }
+            "key-made" => format!("The key {} was made.", f("key")),
+            "key-retired" => format!("The key {} was retired: it signs no more.", f("key")),
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),
             "damaged" => format!("The spool is damaged: {}.", f("reason")),
             "retry-all" => format!("{} messages are tried again at once.", f("messages")),

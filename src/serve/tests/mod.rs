@@ -12,6 +12,7 @@ mod logins;
 mod queue;
 mod reports;
 mod server;
+mod signing;
 mod vitals;
 mod wire;
 mod world;

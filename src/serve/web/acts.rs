@@ -339,7 +339,7 @@ fn rows(head: &Head, default: usize, most: usize) -> Result<usize, Response> {
     Ok(usize::try_from(asked).unwrap_or(usize::MAX).clamp(1, most))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body)
         .map_err(|wrong| error(400, &format!("The request is not as expected: {wrong}.")))
 }

@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 34] = [
+pub(super) const ROUTES: [Route; 37] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -105,6 +105,9 @@ pub(super) const ROUTES: [Route; 34] = [
     change(Method::Post, "/api/users", SMALL, |w, v| Box::pin(w.add_user(v))),
     change(Method::Post, "/api/users/*/password", SMALL, |w, v| Box::pin(w.user_password(v))),
     change(Method::Delete, "/api/users/*", SMALL, |w, v| Box::pin(w.remove_user(v))),
+    get("/api/dkim", Access::Login, |w, _| at_once(w.keys())),
+    change(Method::Post, "/api/dkim", SMALL, |w, v| Box::pin(w.make_keys(v))),
+    change(Method::Post, "/api/dkim/retire", SMALL, |w, v| Box::pin(w.retire_keys(v))),
 ];
 
 fn at_once<'a>(response: Response) -> Pending<'a, Answer> {

@@ -50,6 +50,27 @@ pub trait Office {
     /// # Errors
     /// In words: a name that is none, is taken or is unknown, or the disk failed.
     fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>>;
+    /// The keys that sign, and what has to be known of them.
+    fn keys(&self) -> Keys;
+    /// Make a key of each kind for a domain and sign with them from now on, durably. `selector` is
+    /// what their names begin with; empty: one is made up.
+    ///
+    /// # Errors
+    /// In words: no domain, too many keys, or the disk failed.
+    fn make_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>>;
+    /// Sign with this key of a domain no more, or with those whose names begin so; they are gone.
+    ///
+    /// # Errors
+    /// In words: there is no such key, or the disk failed.
+    fn retire_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>>;
     /// Has the page a password?
     fn admin(&self) -> AdminState;
     /// Set the page's password, durably.
@@ -376,6 +397,32 @@ pub struct SettingRow {
     pub help: String,
     /// A value as it could stand in the document.
     pub example: String,
+}
+
+/// Keys that sign, or did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Each with the record to publish.
+    pub keys: Vec<KeyRow>,
+    /// What a person should know beside, in words: mail that is not signed.
+    pub notes: Vec<String>,
+}
+
+/// A key that signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyRow {
+    /// Whose mail.
+    pub domain: String,
+    /// Its name.
+    pub selector: String,
+    /// `rsa` or `ed25519`.
+    pub algorithm: String,
+    /// Where its record is to be published, without a dot at the end.
+    pub name: String,
+    /// What the TXT record says, in one piece.
+    pub text: String,
+    /// The record as a line of a zone file, in strings that DNS can carry.
+    pub zone: String,
 }
 
 /// A change of a local user.

@@ -237,6 +237,7 @@ fn envelope(n: usize) -> Envelope {
         recipients: (0..=n).map(recipient).collect(),
         eight_bit: n % 2 == 1,
         utf8: n == 4,
+        ours: n == 5,
         ret: [None, Some(Ret::Full), Some(Ret::Headers)][n % 3],
         envid: "e".repeat(n),
         arrived: (n > 1).then_some(Wall(1_795_338_720)),

@@ -22,7 +22,7 @@ use waypost::{
     serve::web::{
         Web,
         office::{
-            Action, AdminLogin, AdminState, Apply, Event, Message, Office, Page, Problem,
+            Action, AdminLogin, AdminState, Apply, Event, Keys, Message, Office, Page, Problem,
             QueuePage, SettingRow, Status, UserChange, Which,
         },
     },
@@ -247,6 +247,15 @@ impl Office for Desk {
     }
     fn user<'a>(&'a self, name: &'a str, _: UserChange) -> Pending<'a, Result<(), String>> {
         at_once(if self.0 & 1 == 1 { Ok(()) } else { Err(name.into()) })
+    }
+    fn keys(&self) -> Keys {
+        Keys { keys: Vec::new(), notes: vec!["a note".into()] }
+    }
+    fn make_keys<'a>(&'a self, domain: &'a str, _: &'a str) -> Pending<'a, Result<Keys, String>> {
+        at_once(if self.0 & 1 == 1 { Ok(self.keys()) } else { Err(domain.into()) })
+    }
+    fn retire_keys<'a>(&'a self, domain: &'a str, _: &'a str) -> Pending<'a, Result<Keys, String>> {
+        at_once(if self.0 & 1 == 1 { Ok(self.keys()) } else { Err(domain.into()) })
     }
     fn admin(&self) -> AdminState {
         if self.0 & 2 == 2 { AdminState::Set } else { AdminState::NotSet { code: "1234".into() } }

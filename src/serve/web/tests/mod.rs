@@ -296,6 +296,31 @@ fn a_password_of_quotes_backslashes_and_emoji_arrives_as_it_was_typed() {
 }
 
 #[test]
+fn keys_are_shown_made_and_retired_by_who_is_logged_in() {
+    let house = House::new();
+    assert_eq!(house.plain("GET", "/api/dkim").status, 401);
+    let browser = house.logged_in();
+    let shown = browser.ask("GET", "/api/dkim", None);
+    let shown = shown.json();
+    assert_eq!(shown["keys"][0]["text"], json!(relay::HOSTILE));
+    assert_eq!(shown["notes"], json!([relay::HOSTILE]));
+    let one = json!({ "domain": "b.example", "selector": "s" });
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(one.clone())).json(), shown);
+    assert_eq!(browser.ask("POST", "/api/dkim/retire", Some(one)).status, 200);
+    let bare = json!({ "domain": "b.example" });
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(bare.clone())).status, 200);
+    assert_eq!(browser.ask("POST", "/api/dkim/retire", Some(bare)).status, 400);
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(json!({ "domain": "b" }))).status, 422);
+    let done = [
+        "make_keys b.example \"s\"",
+        "retire_keys b.example \"s\"",
+        "make_keys b.example \"\"",
+        "make_keys b \"\"",
+    ];
+    assert_eq!(house.done(), done.map(String::from));
+}
+
+#[test]
 fn requests_that_are_not_as_expected_are_refused_in_words() {
     let house = House::new();
     let browser = house.logged_in();

@@ -457,6 +457,8 @@ pub const BATCH_BYTES: usize = 256 * 1024;
 /// How long a commit waits for messages of open transactions to share its sync: less than a flash
 /// chip needs for one.
 pub const COMPANY_WAIT: Duration = Duration::from_millis(2);
+/// Most messages for which two syncs in a row are made one by such a wait.
+pub const COMPANY_MESSAGES: usize = 16;
 /// Octets to be written from which on it does not wait.
 pub const COMPANY_BYTES: usize = 64 * 1024;
 /// How long a record that may be repeated (Done, Settled) waits for somebody else's sync.

@@ -9,6 +9,9 @@ pub(super) struct Company {
     coming: u32,
     /// Rises whenever those who are on the way are given up.
     epoch: u64,
+    /// So many messages at least may be had for one sync: as many as two had of which one waited
+    /// for the other. 0: that is not known.
+    hoped: usize,
     /// When the commit that waits for them has begun to.
     pub(super) since: Option<Instant>,
     /// Raised when nobody is on the way any more, or there is something else to write meanwhile.
@@ -16,9 +19,10 @@ pub(super) struct Company {
 }
 
 impl Company {
-    /// Until when to wait for those who are on the way; `None`: not at all, or no longer.
-    pub(super) fn patience(&mut self, now: Instant) -> Option<Instant> {
-        if self.coming == 0 {
+    /// Until when `ready` messages wait for those who are on the way; `None`: not at all, or no
+    /// longer.
+    pub(super) fn patience(&mut self, now: Instant, ready: usize) -> Option<Instant> {
+        if self.coming == 0 && ready >= self.hoped {
             return None;
         }
         let until = *self.since.get_or_insert(now) + limits::COMPANY_WAIT;
@@ -26,8 +30,18 @@ impl Company {
             return Some(until);
         }
         self.coming = 0;
+        self.hoped = 0;
         self.epoch += 1;
         None
+    }
+
+    /// So many messages were synced, and so many came meanwhile. Those who sent the first come
+    /// back in a moment where they have more: without a wait, each half would always find the
+    /// other's sync in its way. Many messages share a sync well enough as they come.
+    pub(super) fn synced(&mut self, synced: usize, waiting: usize) {
+        let both = synced + waiting;
+        let few = waiting > 0 && both <= limits::COMPANY_MESSAGES;
+        self.hoped = if few { both } else { 0 };
     }
 
     fn leave(&mut self, epoch: u64) {
@@ -75,18 +89,18 @@ mod tests {
 
     #[test]
     fn a_lone_commit_waits_for_nobody() {
-        assert_eq!(company(0).patience(AT), None);
+        assert_eq!(company(0).patience(AT, 1), None);
     }
 
     #[test]
     fn nobody_is_waited_for_longer_than_the_bound_nor_twice() {
         let mut company = company(2);
         let until = AT + limits::COMPANY_WAIT;
-        assert_eq!(company.patience(AT), Some(until));
-        assert_eq!(company.patience(Instant(until.0 - 1)), Some(until));
-        assert_eq!(company.patience(until), None);
+        assert_eq!(company.patience(AT, 1), Some(until));
+        assert_eq!(company.patience(Instant(until.0 - 1), 1), Some(until));
+        assert_eq!(company.patience(until, 1), None);
         company.since = None;
-        assert_eq!(company.patience(until), None, "they were given up");
+        assert_eq!(company.patience(until, 1), None, "they were given up");
         company.leave(0);
         assert_eq!((company.coming, company.news.count()), (0, 0));
     }
@@ -96,9 +110,31 @@ mod tests {
         let mut company = company(2);
         company.leave(0);
         assert_eq!(company.news.count(), 0);
-        assert!(company.patience(AT).is_some());
+        assert!(company.patience(AT, 1).is_some());
         company.leave(0);
         assert_eq!(company.news.count(), 1);
-        assert_eq!(company.patience(AT), None);
+        assert_eq!(company.patience(AT, 1), None);
+    }
+
+    #[test]
+    fn two_groups_that_find_each_other_s_sync_in_their_way_become_one() {
+        let mut company = company(0);
+        company.synced(5, 5);
+        assert!(company.patience(AT, 5).is_some());
+        assert!(company.patience(AT, 9).is_some());
+        assert_eq!(company.patience(AT, 10), None);
+        company.since = None;
+        company.synced(10, 0);
+        assert_eq!(company.patience(AT, 1), None);
+        company.synced(5, 5);
+        let until = company.patience(AT, 5).expect("they may come");
+        assert_eq!(company.patience(until, 5), None, "they have not");
+        company.since = None;
+        assert_eq!(company.patience(until, 5), None);
+        company.since = None;
+        company.synced(limits::COMPANY_MESSAGES, 1);
+        assert_eq!(company.patience(AT, 1), None, "that is company enough");
+        company.synced(limits::COMPANY_MESSAGES - 1, 1);
+        assert!(company.patience(AT, 1).is_some());
     }
 }

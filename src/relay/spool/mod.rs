@@ -257,7 +257,7 @@ impl Spool {
         let (reply, waiting) = reply::pair();
         let item = item(reply);
         let mut state = self.0.state.borrow_mut();
-        if !matches!(item, Item::Message(_)) {
+        if state.company.since.is_some() {
             state.company.news.raise();
         }
         state.queue.push_back(item);

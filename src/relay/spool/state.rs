@@ -249,11 +249,12 @@ impl State {
         }
         let mut messages = self.queue.iter().filter(|item| matches!(item, Item::Message(_)));
         let first = messages.next()?;
-        let octets = messages.fold(first.extent(), |sum, item| sum + item.extent());
+        let (ready, octets) =
+            messages.fold((1, first.extent()), |(n, sum), item| (n + 1, sum + item.extent()));
         if octets as usize >= limits::COMPANY_BYTES {
             return None;
         }
-        self.company.patience(now)
+        self.company.patience(now, ready)
     }
 
     fn compaction(&mut self) -> Option<Step> {

@@ -154,6 +154,12 @@ impl Spool {
     /// A batch is written: note it, and tell those who wait.
     fn apply(&self, batch: Batch, spots: Vec<Spot>) {
         let mut state = self.0.state.borrow_mut();
+        if batch.sync {
+            let messages = |item: &&Item| matches!(item, Item::Message(_));
+            let synced = batch.items.iter().filter(messages).count();
+            let waiting = state.queue.iter().filter(messages).count();
+            state.company.synced(synced, waiting);
+        }
         for (item, spot) in batch.items.into_iter().zip(spots) {
             let reply = match item {
                 Item::Message(message) => {

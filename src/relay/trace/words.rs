@@ -22,8 +22,6 @@ impl Event {
                 f("reply"),
                 list(" — ", f("reason"))
             ),
-            "signed" => format!("Signed by {}.", f("by")),
-            "unsigned" => format!("Sent without a signature: {}.", f("reason")),
             "connected" => format!("Connected to {}.", f("host")),
             "encrypted" => format!(
                 "Encrypted with {}; the certificate was {}.",
@@ -81,6 +79,8 @@ impl Event {
     fn other_words(&self) -> String {
         let f = |key: &str| self.field(key);
         match self.kind.as_str() {
+            "signed" => format!("Signed by {}.", f("by")),
+            "unsigned" => format!("Sent without a signature: {}.", f("reason")),
             "held" => "Held: no attempts until it is released.".into(),
             "released" => "Released.".into(),
             "retried" => "Tried again at once, on request.".into(),

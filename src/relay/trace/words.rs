@@ -42,9 +42,7 @@ impl Event {
                 f("by"),
                 list(", after this had not worked: ", f("not"))
             ),
-            "skipped" => {
-                format!("{} could not be used: {}. Trying the next.", f("host"), f("reply"))
-            }
+            "skipped" => format!("{} could not be used: {}.", f("host"), f("reply")),
             "delivered" if f("mailbox").is_empty() => {
                 format!(
                     "Delivered to {}: {} said \"{}\"{}.",

@@ -6,6 +6,7 @@ pub mod dsn;
 pub mod header;
 pub mod list;
 pub mod mime;
+pub mod quoted;
 pub mod received;
 pub mod repair;
 

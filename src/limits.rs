@@ -76,6 +76,17 @@ pub const RECEIVED_FIELDS: usize = 100;
 /// Octets of header that are looked at and repaired; a longer header is refused with 5.6.0.
 pub const HEADER_BYTES: usize = 256 * 1024;
 
+// ---- Messages in seven bits ----
+
+/// Multiparts inside each other whose parts are told apart.
+pub const MIME_DEPTH: usize = 32;
+/// Longest boundary, octets. RFC 2046 §5.1.1 says 70, and some write longer ones.
+pub const MIME_BOUNDARY_BYTES: usize = 200;
+/// Longest field that is held, octets; a longer one passes as it is.
+pub const MIME_FIELD_BYTES: usize = 64 * 1024;
+/// Parts of a message that are written anew.
+pub const MIME_CHANGES: usize = 1000;
+
 // ---- History ----
 
 /// Longest value of one field of an event, octets; what is longer is cut.

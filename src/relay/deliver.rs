@@ -6,13 +6,19 @@
 //! is no second server: one that has said 4yz to a message may be repeated later, never sooner (RFC
 //! 5321 §4.5.4.1).
 
+mod chunkless;
+
+pub use chunkless::Chunkless;
+
 use crate::{
     config::TlsPolicy,
     drive::{End, Handler, drive},
     limits,
     proto::{
         smtp::{
-            client::{Answer, Ask, LOGIN_REFUSED, Outgoing, Plan, Reporter, Security, Session},
+            client::{
+                Answer, Ask, Chunking, LOGIN_REFUSED, Outgoing, Plan, Reporter, Security, Session,
+            },
             reply::one_line,
         },
         status::{Class, Outcome, Status},
@@ -65,6 +71,8 @@ pub struct Way<'a> {
     pub port: u16,
     /// IPv6 addresses are used.
     pub ipv6: bool,
+    /// Servers that BDAT is not used with.
+    pub chunkless: &'a Chunkless,
 }
 
 /// No server could be used. It is about every message that waits for the destination.
@@ -260,6 +268,11 @@ impl Run<'_> {
             security,
             login: self.destination.login.clone(),
             host: server.for_outcomes(),
+            chunking: if self.way.chunkless.holds(server.at, sys.clock.now()) {
+                Chunking::Never
+            } else {
+                Chunking::Large
+            },
         });
         let mut clerk = Clerk {
             sys,
@@ -281,6 +294,9 @@ impl Run<'_> {
         }
         let talk = drive(sys, &mut stream, &mut session, &mut clerk);
         let end = sys.within(limits::DELIVERY_WAIT, talk).await.unwrap_or(End::TimedOut);
+        if session.is_lost_in_chunks() && clerk.unreadable.is_none() {
+            self.way.chunkless.add(server.at, sys.clock.now());
+        }
         clerk.close(session, end).await
     }
 

@@ -21,7 +21,7 @@ use crate::{
     },
     relay::{
         admit::{Refusal, Who},
-        deliver::{self, Freight, Note, Way},
+        deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
         route::{self, Hop},
@@ -299,6 +299,7 @@ impl Desk {
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                chunkless: &Chunkless::default(),
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;

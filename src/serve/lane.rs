@@ -15,7 +15,7 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
-        deliver::{self, Freight, Note, Way},
+        deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         route::{Destination, NextHop},
         spool::Body,
@@ -45,6 +45,8 @@ pub struct Lanes {
     connections: Cell<usize>,
     /// Lanes for which there were too many of them.
     starved: RefCell<VecDeque<Rc<Lane>>>,
+    /// Servers that BDAT is not used with.
+    chunkless: Chunkless,
     /// The configuration by whose routes the jobs have come.
     configured: Cell<u64>,
 }
@@ -103,6 +105,7 @@ impl Lanes {
             parked: RefCell::default(),
             connections: Cell::default(),
             starved: RefCell::default(),
+            chunkless: Chunkless::default(),
             configured,
         })
     }
@@ -261,7 +264,8 @@ impl Run {
 
     async fn go(mut self) {
         while !self.lane.waiting.borrow().is_empty() && !self.relay.is_stopping() {
-            let (relay, lane) = (self.relay.clone(), self.lane.clone());
+            let (relay, lanes) = (self.relay.clone(), self.lanes.clone());
+            let lane = self.lane.clone();
             let config = relay.config();
             self.carried = 0;
             self.tls.clear();
@@ -271,6 +275,7 @@ impl Run {
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                chunkless: &lanes.chunkless,
             };
             let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
             if let Some((seated, _)) = self.job.take() {

@@ -1,6 +1,7 @@
 //! The sending side: `tests/transcript/client`.
 //!
-//! `@` describes the plan: `none`, `may`, `must` or `implicit`; `login:USER:PASSWORD`; `in-clear`.
+//! `@` describes the plan: `none`, `may`, `must` or `implicit`; `login:USER:PASSWORD`; `in-clear`;
+//! `no-chunks`.
 //! Questions are `Next`, `Chunk OFFSET`, `Unusable OUTCOME` and `Report OUTCOME | OUTCOME`, an
 //! outcome being `STATUS HOST: TEXT` or, where it is our own, `STATUS: TEXT`; ` (theirs to report)`
 //! behind them where the server offers DSN. Answers are `Quit`,
@@ -10,7 +11,9 @@
 use crate::replay::{Actor, octets, replay, replay_folder};
 use waypost::proto::{
     mail::address::Address,
-    smtp::client::{Answer, Ask, Forward, Login, Outgoing, Plan, Reporter, Security, Session},
+    smtp::client::{
+        Answer, Ask, Chunking, Forward, Login, Outgoing, Plan, Reporter, Security, Session,
+    },
     status::Outcome,
 };
 
@@ -27,11 +30,13 @@ impl Actor for Client {
             security: Security::None,
             login: None,
             host: "mx".into(),
+            chunking: Chunking::Large,
         };
         let in_clear = directives.contains(&"in-clear");
         for word in directives {
             match word.split(':').collect::<Vec<_>>()[..] {
                 ["none" | "in-clear"] => {}
+                ["no-chunks"] => plan.chunking = Chunking::Never,
                 ["may"] => plan.security = Security::May,
                 ["must"] => plan.security = Security::Must,
                 ["implicit"] => plan.security = Security::Implicit,

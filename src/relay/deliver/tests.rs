@@ -94,7 +94,14 @@ fn run(
 ) -> Result<(), Failure> {
     let resolver = Resolver::new(sys, vec!["192.0.2.53:53".parse().expect("an address")]);
     resolver.set_hosts(HOSTS);
-    let way = Way { sys, resolver: &resolver, hostname: "relay.example", port: 25, ipv6: false };
+    let way = Way {
+        sys,
+        resolver: &resolver,
+        hostname: "relay.example",
+        port: 25,
+        ipv6: false,
+        chunkless: &Chunkless::default(),
+    };
     world.run(deliver(&way, destination, freight))
 }
 
@@ -285,7 +292,14 @@ fn no_more_addresses_than_the_bound_are_tried() {
         let resolver = Resolver::new(&sys, Vec::new());
         let hosts: Vec<String> = (1..=count).map(|n| format!("192.0.2.{n} one.example")).collect();
         resolver.set_hosts(&hosts.join("\n"));
-        let way = Way { sys: &sys, resolver: &resolver, hostname: "x", port: 25, ipv6: true };
+        let way = Way {
+            sys: &sys,
+            resolver: &resolver,
+            hostname: "x",
+            port: 25,
+            ipv6: true,
+            chunkless: &Chunkless::default(),
+        };
         let mut freight = Crate::new(1, 1);
         let destination = smarthost(25, TlsPolicy::None, false);
         let result = world.run(deliver(&way, &destination, &mut freight));
@@ -302,7 +316,14 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
     let resolver = Resolver::new(&world.1, Vec::new());
     resolver.set_hosts("192.0.2.1 one.example\n192.0.2.2 one.example\n");
     let destination = smarthost(465, TlsPolicy::Verify, true);
-    let way = Way { sys: &world.1, resolver: &resolver, hostname: "x", port: 25, ipv6: false };
+    let way = Way {
+        sys: &world.1,
+        resolver: &resolver,
+        hostname: "x",
+        port: 25,
+        ipv6: false,
+        chunkless: &Chunkless::default(),
+    };
     let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
     assert_eq!(failure.outcome.status, LOGIN_REFUSED);
     assert!(failure.outcome.text.ends_with("535 5.7.8 Wrong password"));
@@ -408,4 +429,34 @@ fn port_465_never_falls_back_to_clear() {
     let failure = run(&smarthost(465, TlsPolicy::May, false), &mut freight, &world);
     assert_eq!(failure.expect_err("no TLS").outcome.status.to_string(), "4.7.5");
     assert!(world.0.heard.borrow().is_empty());
+}
+
+#[test]
+fn a_server_that_does_not_take_the_chunks_it_offers_gets_data_next_time() {
+    for refusal in [&[("BDAT", "502 What?")][..], &[("BDAT", "")], &[("BDAT", "~")]] {
+        let offers = [("EHLO", "250-mx\r\n250 CHUNKING")];
+        let rules: Vec<_> = offers.iter().chain(refusal).copied().collect();
+        let (world, sys) = World::new(move |_| Knock::Opens(server(&rules)));
+        let resolver = Resolver::new(&sys, vec!["192.0.2.53:53".parse().expect("an address")]);
+        resolver.set_hosts(HOSTS);
+        let chunkless = Chunkless::default();
+        let way = Way {
+            sys: &sys,
+            resolver: &resolver,
+            hostname: "x",
+            port: 25,
+            ipv6: false,
+            chunkless: &chunkless,
+        };
+        let mut freight = Crate::new(1, 1);
+        freight.waiting[0].size = limits::BDAT_MESSAGE_BYTES;
+        freight.waiting.push(freight.waiting[0].clone());
+        assert_eq!(world.run(deliver(&way, &mx(), &mut freight)), Ok(()));
+        assert_eq!(freight.statuses().len(), 1);
+        assert_eq!(freight.reports[0][0].status.class, Class::Transient);
+        assert_eq!(world.run(deliver(&way, &mx(), &mut freight)), Ok(()));
+        assert_eq!(freight.texts()[1], ["250 2.0.0 Queued"], "{refusal:?}");
+        let heard = world.heard_at(ONE);
+        assert_eq!(heard.iter().filter(|line| line.starts_with(" BDAT")).count(), 1);
+    }
 }

@@ -3,7 +3,8 @@
 //! It takes two passes: [`Survey`] reads the whole message and makes a [`Plan`], or finds why it
 //! cannot be done; [`Rewriter`] reads it once more and writes it anew. So the plan knows the exact
 //! size of what will be written, before a server is told anything, and only what needs it is
-//! touched: a part without an octet above 127 stays as it was. Both hold a field, a line or a
+//! touched: a part without an octet above 127 stays as it was, and so does a message without one.
+//! Both hold a field, a line or a
 //! character at a time, whatever the size of the message.
 //!
 //! | What needs it | What becomes of it |
@@ -13,7 +14,7 @@
 //! | quoted-printable with raw octets above 127 in it | those octets quoted as well |
 //! | base64 with such octets | they go: readers ignore them (RFC 2045 §6.8) |
 //! | multipart, message/rfc822 | their parts are looked at, and `8bit` becomes `7bit` |
-//! | a body without a type | `text/plain`, `utf-8` where it is that, else `unknown-8bit` (RFC 1428) |
+//! | a body without a type | `text/plain`; `utf-8` if it is that, else `unknown-8bit` (RFC 1428) |
 //! | a NUL, or a line of more than 998 octets, beside such octets | as these |
 //! | free text in the header | encoded words (RFC 2047) |
 //! | parameters (file names) | RFC 2231 |

@@ -27,7 +27,7 @@ struct Pen {
 }
 
 impl Rewriter {
-    /// For the message that the plan was made of.
+    /// For the message that the plan was made of, where the plan [`is_needed`](Plan::is_needed).
     pub fn new(plan: Plan) -> Rewriter {
         let pen = Pen { plan, entities: 0, used: 0, change: None, coder: None };
         Rewriter { walker: Walker::default(), pen }

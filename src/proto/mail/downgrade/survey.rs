@@ -23,6 +23,8 @@ impl Survey {
     /// Take the next octets.
     pub fn push(&mut self, octets: &[u8]) {
         let Survey { walker, notes } = self;
+        notes.octets += octets.len() as u64;
+        notes.eight_bit |= !octets.is_ascii();
         walker.push(octets, &mut |event| notes.take(event));
     }
 
@@ -34,8 +36,10 @@ impl Survey {
         let Survey { walker, notes } = &mut self;
         walker.finish(&mut |event| notes.take(event));
         notes.settle();
-        let Notes { task, changes, altered, size, obstacle, .. } = self.notes;
+        let Notes { task, changes, altered, size, obstacle, octets, eight_bit, .. } = self.notes;
         match obstacle {
+            // RFC 6152 §3 asks nothing of it, and so its long lines and its signatures stay.
+            _ if !eight_bit => Ok(Plan { task, changes: Vec::new(), altered: false, size: octets }),
             Some(obstacle) => Err(obstacle),
             None => Ok(Plan { task, changes, altered, size }),
         }
@@ -47,6 +51,10 @@ struct Notes {
     task: Task,
     changes: Vec<(u32, Change)>,
     altered: bool,
+    /// Octets of the message.
+    octets: u64,
+    /// Some of them are above 127.
+    eight_bit: bool,
     /// Octets of what will be written, without the present entity.
     size: u64,
     obstacle: Option<Obstacle>,
@@ -72,6 +80,8 @@ impl Notes {
             task,
             changes: Vec::new(),
             altered: false,
+            octets: 0,
+            eight_bit: false,
             size: 0,
             obstacle: None,
             entities: 0,

@@ -101,7 +101,8 @@ fn file_names_become_extended_parameters() {
     for (field, expected) in [
         (
             "Content-Disposition: attachment; filename=\"Übersicht; 1.pdf\"; size=5",
-            "Content-Disposition: attachment;\r\n\tfilename*=utf-8''%C3%9Cbersicht%3B%201.pdf; size=5",
+            "Content-Disposition: attachment;\r\n\tfilename*=utf-8''%C3%9Cbersicht%3B%201.pdf; \
+             size=5",
         ),
         ("Content-Type: text/plain; name=ü", "Content-Type: text/plain;\r\n\tname*=utf-8''%C3%BC"),
     ] {

@@ -14,6 +14,8 @@ pub(super) struct Offered {
     pub(super) eight_bit: bool,
     /// RFC 6531.
     pub(super) utf8: bool,
+    /// RFC 3030.
+    pub(super) chunking: bool,
     /// RFC 3461.
     pub(super) dsn: bool,
     /// RFC 3207.
@@ -42,6 +44,7 @@ impl Offered {
             }
             "8BITMIME" => self.eight_bit = true,
             "SMTPUTF8" => self.utf8 = true,
+            "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
             "AUTH" => words.for_each(|mechanism| {
@@ -71,6 +74,7 @@ mod tests {
             "SIZE 1000",
             "8BitMime",
             "SMTPUTF8",
+            "chunking",
             "DSN",
             "STARTTLS",
             "AUTH CRAM-MD5 plain",
@@ -84,6 +88,7 @@ mod tests {
             size_max: Some(1000),
             eight_bit: true,
             utf8: true,
+            chunking: true,
             dsn: true,
             starttls: true,
             plain: true,

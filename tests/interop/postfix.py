@@ -106,6 +106,13 @@ def without_tls():
 
 
 @once
+def seven():
+    """Takes ASCII only, without chunks, and no more than 200 kB."""
+    return postfix("seven", TAKE_ALL, "smtpd_tls_security_level = none", "message_size_limit = 200000",
+                   "smtpd_discard_ehlo_keywords = 8bitmime, smtputf8, chunking")
+
+
+@once
 def with_login():
     dovecot.running()
     return postfix("smarthost", LOGIN_CF, *TLS_CF)

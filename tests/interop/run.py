@@ -6,8 +6,9 @@ import threading
 import time
 import traceback
 
+import bodies  # noqa: F401 (each module brings its cases)
 import cases
-import commands  # noqa: F401 (each module brings its cases)
+import commands  # noqa: F401
 import crash  # noqa: F401
 import devices  # noqa: F401
 import mailbox  # noqa: F401

@@ -369,7 +369,7 @@ fn write_rcpt(forward: &Forward, offered: &Offered, output: &mut Vec<u8>) {
 
 /// Octets as a person reads them, too.
 fn amount(octets: u64) -> String {
-    let tenths = octets / 100_000;
+    let tenths = octets.saturating_add(50_000) / 100_000;
     match tenths {
         0 => format!("{octets} octets"),
         _ => format!("{octets} octets ({}.{} MB)", tenths / 10, tenths % 10),

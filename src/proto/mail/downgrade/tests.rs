@@ -447,3 +447,52 @@ fn whatever_the_message_its_contents_stay_the_same() {
         assert_eq!(convert(&out, ALL), Ok(out.clone()), "seed {seed}: the second time");
     }
 }
+
+#[test]
+fn whatever_the_octets_it_ends_and_its_size_was_foretold() {
+    const PIECES: [&str; 27] = [
+        "\r\n",
+        "\r\n\r\n",
+        "\r",
+        "\n",
+        " ",
+        "\t",
+        ":",
+        ";",
+        "=",
+        "\"",
+        "(",
+        ")",
+        "<",
+        ">",
+        "@",
+        "ü",
+        "\0",
+        "x",
+        "--b",
+        "--",
+        "Content-Type",
+        ": multipart/mixed; boundary=b\r\n",
+        ": message/rfc822\r\n",
+        "Content-Transfer-Encoding: 8bit\r\n",
+        "From: ",
+        "Subject: ",
+        "Content-Disposition: a; b=",
+    ];
+    for seed in 0..1500 {
+        let mut dice = Dice(seed * 104_729 + 3);
+        let mut message = Vec::new();
+        for _ in 0..dice.roll(60) {
+            let piece = PIECES.get(dice.roll(PIECES.len() + 1)).copied();
+            message.extend_from_slice(piece.map_or(&b"\xff"[..], str::as_bytes));
+        }
+        for task in [ALL, TRIED, Task { header: Header::Must, body: false }] {
+            // The same in any pieces, and the second time.
+            if let Ok(out) = convert(&message, task) {
+                let again = convert(&out, task).expect("no obstacle");
+                let shown = |octets: &[u8]| octets.escape_ascii().to_string();
+                assert_eq!(shown(&again), shown(&out), "seed {seed}: {}", shown(&message));
+            }
+        }
+    }
+}

@@ -305,11 +305,10 @@ impl Writer<'_> {
     /// Encoded words with as few lines as they fit on.
     fn put_text(&mut self, gap: &[u8], text: &[u8]) {
         let signs = "=??Q??=".len() + self.charset.len();
-        let mut rest = pieces(text, self.charset);
+        let mut rest = pieces(text, self.charset).peekable();
         let mut gap = gap.to_vec();
         // Words in Latin letters stay readable for those whose programs do not decode them.
         let base64 = self.charset == "utf-8" && text.len().div_ceil(3) * 4 * 2 < q_length(text);
-        let width = |piece: &[u8]| if base64 { 0 } else { q_length(piece) };
         loop {
             let folded = gap.iter().rposition(|b| *b == b'\n');
             let before = folded.map_or(self.column + gap.len(), |end| gap.len() - end - 1);
@@ -320,25 +319,19 @@ impl Writer<'_> {
                 continue;
             }
             room = room.clamp(12, COLUMNS - 1 - signs);
-            let (mut taken, mut used) = (0, 0);
-            let mut octets = Vec::new();
-            for piece in &rest {
-                let more = if base64 {
-                    (octets.len() + piece.len()).div_ceil(3) * 4
-                } else {
-                    used + width(piece)
-                };
-                if more > room {
-                    break;
-                }
-                used = more;
+            let (mut octets, mut used) = (Vec::new(), 0);
+            let fits = |piece: &&[u8], octets: &Vec<u8>, used: usize| {
+                let base64_length = (octets.len() + piece.len()).div_ceil(3) * 4;
+                (if base64 { base64_length } else { used + q_length(piece) }) <= room
+            };
+            while let Some(piece) = rest.next_if(|piece| fits(piece, &octets, used)) {
+                used += q_length(piece);
                 octets.extend_from_slice(piece);
-                taken += 1;
             }
             let word = self.encoded(&octets, base64);
             self.put(&gap, &word);
-            rest.drain(..taken.max(1));
-            if rest.is_empty() {
+            assert!(!octets.is_empty(), "a character takes 12 columns at most");
+            if rest.peek().is_none() {
                 return;
             }
             gap = b"\r\n ".to_vec();
@@ -366,9 +359,9 @@ impl Writer<'_> {
 }
 
 /// RFC 2047 §5: a character stays in one word.
-fn pieces<'a>(text: &'a [u8], charset: &str) -> Vec<&'a [u8]> {
-    let within = |b: &u8| charset == "utf-8" && (0x80..0xc0).contains(b);
-    text.chunk_by(|_, b| within(b)).collect()
+fn pieces<'a>(text: &'a [u8], charset: &str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let characters = charset == "utf-8";
+    text.chunk_by(move |_, b| characters && (0x80..0xc0).contains(b))
 }
 
 /// What may stand for itself in a word anywhere. RFC 2047 §5 (3).

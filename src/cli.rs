@@ -101,6 +101,8 @@ pub enum Task {
     Send(Sendmail),
     /// Change a local user.
     User(UserAct, String),
+    /// Show, make or retire keys that sign.
+    Dkim(Keys),
     /// The configuration, or the part of it with this key.
     Get(Option<String>),
     /// Set this key to this value; without one, it is read from standard input.
@@ -139,6 +141,17 @@ pub enum UserAct {
     Password(Prompt),
     /// Remove one; the mail stays.
     Remove,
+}
+
+/// What to do about keys that sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Show the records to publish: of this domain, or of all.
+    Show(Option<String>),
+    /// Make some for this domain, named like this.
+    Make(String, Option<String>),
+    /// Use those of this domain with this name no more.
+    Retire(String, String),
 }
 
 /// Whether to ask for what is read from standard input.

@@ -20,7 +20,7 @@ pub use problem::{Problem, nearest};
 pub use secrets::{SET, Secrets, is_password};
 pub use table::{Kind, SETTINGS, Setting, reference};
 
-use crate::proto::mail::address::Address;
+use crate::proto::{mail::address::Address, sasl::Secret};
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -54,6 +54,8 @@ pub struct Config {
     pub catch_all: Option<String>,
     /// Routes in order.
     pub routes: Vec<Route>,
+    /// Keys that sign what our own users and devices send.
+    pub signing: Vec<Signing>,
     /// Name servers; empty: as /etc/resolv.conf says.
     pub dns: Vec<SocketAddr>,
     /// Port for deliveries by MX.
@@ -127,8 +129,19 @@ pub struct Route {
     pub tls: TlsPolicy,
     /// Login at the smarthost.
     pub user: Option<String>,
-    /// Its password; from the secrets file.
-    pub password: Option<String>,
+    /// What proves it; from the secrets file.
+    pub secret: Option<Secret>,
+    /// What goes this way is signed, where there is a key for it.
+    pub sign: bool,
+}
+
+/// A key that signs a domain's mail. RFC 6376 §3.1. The key itself is in a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signing {
+    /// Whose mail: this domain and those below it, lower case.
+    pub domain: String,
+    /// Under which name the public half is found, lower case.
+    pub selector: String,
 }
 
 /// Which recipients a route is for.

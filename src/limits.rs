@@ -17,6 +17,15 @@ pub const PATH_BYTES: usize = 256;
 pub const COMMAND_LINE_BYTES: usize = 2048;
 /// Longest line of an AUTH exchange with CRLF, octets. RFC 4954 §4.
 pub const AUTH_LINE_BYTES: usize = 12_288;
+/// Longest challenge of a login that is understood, octets in base64: what surely was not cut at
+/// [`REPLY_LINE_BYTES`]. Those of all mechanisms that we speak have less than 300.
+pub const CHALLENGE_BYTES: usize = 1000;
+/// Least hashes of a SCRAM-SHA-256 password: RFC 7677 §4. With fewer, who overhears a login can
+/// guess the password the sooner.
+pub const SCRAM_ITERATIONS_MIN: u32 = 4096;
+/// Most of them: the server chooses, and a slow board computes as many in some seconds, during
+/// which nobody's password is verified here.
+pub const SCRAM_ITERATIONS_MAX: u32 = 100_000;
 /// Longest reply line that is read from a remote, octets. RFC 5321 §4.5.3.1.5 says 512; real ones
 /// are longer, and what lies beyond is cut, not refused.
 pub const REPLY_LINE_BYTES: usize = 1024;
@@ -128,6 +137,9 @@ pub const TRACE_MESSAGES: usize = 20;
 
 /// Messages that are read, or delivered here, at once.
 pub const ACTIVE_MESSAGES: usize = 64;
+/// While the journal cannot be written: time between messages that are tried all the same, to see
+/// whether what comes of them can be noted again.
+pub const FAILING_WAIT: Duration = Duration::from_secs(10);
 /// Messages that wait for the connections to one destination; more stay in the spool.
 pub const LANE_WAITING: usize = 20;
 /// Messages that wait for, or are on, connections to all destinations.
@@ -142,6 +154,9 @@ pub const MESSAGES_PER_CONNECTION: usize = 500;
 pub const LANE_LINGER: Duration = Duration::from_secs(2);
 /// How long a destination without a usable host is left alone.
 pub const LANE_REST: Duration = Duration::from_secs(20);
+/// How long a destination that refuses our login is left alone, unless a person changes something
+/// or asks for it: 4 tries an hour are below what makes servers lock accounts or ban addresses.
+pub const LOGIN_REST: Duration = Duration::from_mins(15);
 /// Lanes remembered; those not in use are forgotten beyond that.
 pub const LANES: usize = 256;
 /// Longest wait between attempts while nobody can be reached: the line may be back any moment.
@@ -161,6 +176,29 @@ pub const REFUSALS: usize = 16;
 /// [`SESSION_WAIT`].
 pub const SESSION_MAIL_WAIT: Duration = Duration::from_mins(45);
 
+/// File descriptors of a session: its socket, and the file of a large message.
+pub const SESSION_FILES: u64 = 2;
+/// File descriptors of all else: connections to others, the page, messages on their way, the
+/// spool's files, listeners, and some to spare.
+pub const OTHER_FILES: u64 = 256;
+const _: () = assert!(
+    ((CONNECTIONS + WEB_CONNECTIONS + ACTIVE_MESSAGES + SPOOL_FILES_OPEN + 4 * LISTEN) as u64)
+        < OTHER_FILES
+);
+/// One place in so many is kept for trusted peers: strangers cannot lock out the house's devices.
+pub const SESSIONS_KEPT_SHARE: usize = 4;
+/// Where places have run short, a session that has got nothing done for so long makes room. Postfix
+/// has the same 10 s for its patience under stress.
+pub const CROWDED_WAIT: Duration = Duration::from_secs(10);
+/// Octets of a message that count as something done.
+pub const CROWDED_BYTES: usize = 1024;
+/// How long it may take to hear why.
+pub const LEAVE_WAIT: Duration = Duration::from_secs(2);
+/// Refusals and the like that are told at once, of our own devices and of strangers each.
+pub const NOISE_TOLD: u32 = 200;
+/// In this time one more is told: strangers cost the flash 12 MB a day at most (1.4 KB each,
+/// measured).
+pub const NOISE_WAIT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept.
 pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long a refused peer may take to hear why.
@@ -175,6 +213,8 @@ pub const EXPANDED_RECIPIENTS: usize = 1_000;
 pub const STOP_LOOK: Duration = Duration::from_millis(20);
 /// Longest configuration document, octets: a thousand users with their hashes take about 170 KiB.
 pub const CONFIG_BYTES: usize = 256 * 1024;
+/// Largest file of secrets, octets: a token for each of the routes, with what it is for.
+pub const SECRETS_BYTES: usize = 1024 * 1024;
 /// Deepest nesting of the document; the deepest key that means something (`users[0].send_as[0]`)
 /// needs 4.
 pub const CONFIG_DEPTH: usize = 16;
@@ -205,6 +245,9 @@ pub const ROUTES: usize = 100;
 /// Longest password, octets. SASL PLAIN (RFC 4616 §2) has no bound; NIST SP 800-63B asks for at
 /// least 64.
 pub const PASSWORD_BYTES: usize = 256;
+/// Longest OAuth 2 access token, octets: those of the large providers have 200 to 2,500, and in
+/// base64 it fits [`AUTH_LINE_BYTES`] twice.
+pub const TOKEN_BYTES: usize = 4096;
 
 // ---- Logins ----
 
@@ -265,6 +308,21 @@ pub const REPORT_NAMES: usize = 20;
 pub const MAILDIR_WRITE_BYTES: usize = 64 * 1024;
 /// Longest host name in the name of a Maildir file, octets: the whole must stay below 255.
 pub const MAILDIR_HOST_BYTES: usize = 100;
+// ---- Signatures ----
+
+/// Fields that one signature names; of more (a hundred List fields, say) the rest is not signed.
+pub const DKIM_FIELDS: usize = 100;
+/// Keys in all.
+pub const SIGNING: usize = 100;
+/// Keys of one domain: an RSA and an Ed25519 one, twice while one pair follows the other.
+pub const SIGNING_PER_DOMAIN: usize = 4;
+/// Longest selector, octets: a label. RFC 1035 §2.3.4.
+pub const SELECTOR_BYTES: usize = 63;
+/// Largest file with a key, octets: an RSA key of 8192 bits takes 6.3 KB.
+pub const KEY_FILE_BYTES: usize = 16 * 1024;
+/// Octets of a string in a DNS record. RFC 1035 §3.3.
+pub const DNS_STRING_BYTES: usize = 255;
+
 // ---- Names and routes (proto/dns, relay/resolve) ----
 
 /// Largest UDP answer that is asked for, octets: no fragments on any path. DNS Flag Day 2020.
@@ -335,6 +393,8 @@ pub const WEB_HEAD_BYTES: usize = 8 * 1024;
 pub const WEB_HEADER_FIELDS: usize = 64;
 /// Body of a request, octets: the configuration is the largest.
 pub const WEB_BODY_BYTES: usize = 256 * 1024;
+/// Largest file of the page, octets.
+pub const WEB_ASSET_BYTES: u64 = 128 * 1024;
 /// From the first octet of a request to the end of its header.
 pub const WEB_HEAD_WAIT: Duration = Duration::from_secs(10);
 /// From the end of the header to the end of the body.
@@ -410,6 +470,9 @@ pub const REPORT_SHARE: u64 = 16;
 pub const DRAFTS_BYTES: usize = 1024 * 1024;
 /// Octets of a large draft that are gathered before they are written.
 pub const DRAFT_BUFFER_BYTES: usize = 32 * 1024;
+/// Octets of a large draft after which the file system is asked again what room it has, a multiple
+/// of [`DRAFT_BUFFER_BYTES`].
+pub const ROOM_LOOK_BYTES: u64 = 1024 * 1024;
 /// Octets of a large message under one checksum, read at a time; at most [`CHUNK_BYTES`].
 pub const LARGE_BLOCK_BYTES: usize = 16 * 1024;
 /// Octets of fresh messages that stay in memory for their first attempt.
@@ -444,6 +507,8 @@ const _: () = assert!(DRAFT_BUFFER_BYTES.is_multiple_of(LARGE_BLOCK_BYTES));
 /// A wall clock that shows an earlier date has not been set (boards without a battery start in
 /// 1970): 2026-01-01T00:00:00Z, in seconds since 1970. No release of Waypost is older.
 pub const CLOCK_EPOCH_SECONDS: u64 = 1_767_225_600;
+/// Octets of what is written at least, whatever is asked for: a page of memory is written whole.
+pub const FLASH_PAGE_BYTES: u64 = 4096;
 /// Threads for file operations. More would only queue up in the file system's own journal.
 pub const FILE_THREADS: usize = 4;
 /// File operations, or pieces of slow arithmetic, that wait for a thread; more are refused.

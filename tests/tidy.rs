@@ -33,13 +33,23 @@ const DOORS: &[(&str, &[&str])] = &[
     ("embedded_tls::", &["src/sys/tls"]),
     ("rcgen::", &["src/sys/tls"]),
     ("webpki_roots::", &["src/sys/tls"]),
+    // In src/sys/tls it is the module of rustls by that name.
+    ("ring::", &["src/sys/keys", "src/sys/tls"]),
+    ("rustls_pki_types::", &["src/sys/keys"]),
+    ("crypto_bigint::", &["src/sys/keys"]),
+    ("crypto_primes::", &["src/sys/keys"]),
     ("hickory_proto::", &["src/proto/dns"]),
     ("serde_json::", &["src/config", "src/serve/web", "src/cli"]),
     ("serde_json_core::", &["src/config", "src/serve/web", "src/cli"]),
     ("httparse::", &["src/serve/web", "src/cli"]),
+    ("flate2::", &["src/serve/web/page"]),
     ("argon2::", &["src/relay/accounts"]),
-    ("base64::", &["src/proto", "src/cli", "src/relay/accounts"]),
+    ("base64::", &["src/proto", "src/cli", "src/relay/accounts", "src/sys/keys"]),
     ("lexopt::", &["src/cli"]),
+    ("hmac::", &["src/proto/sasl"]),
+    ("md5::", &["src/proto/sasl"]),
+    ("sha2::", &["src/proto/sasl"]),
+    ("unicode_normalization::", &["src/proto/sasl"]),
 ];
 
 /// What the world alone may touch, and what the ground floor may not even know.

@@ -1,6 +1,6 @@
 //! From arguments to a [`Call`]. Pure: what the environment adds is handed in.
 
-use super::{Act, Call, Command, Environment, Prompt, Task, UserAct, sendmail};
+use super::{Act, Call, Command, Environment, Keys, Prompt, Task, UserAct, sendmail};
 use crate::config::{SETTINGS, nearest};
 use lexopt::{Arg, Parser};
 use std::{ffi::OsString, fmt};
@@ -35,11 +35,11 @@ impl From<lexopt::Error> for Usage {
 
 /// Commands and their first words.
 const COMMANDS: &[&str] = &[
-    "run", "queue", "trace", "check", "send", "sendmail", "user", "config", "version", "help",
-    "mailq",
+    "run", "queue", "trace", "check", "send", "sendmail", "user", "dkim", "config", "version",
+    "help", "mailq",
 ];
 const OPTIONS: &str =
-    "--data DIR, --config FILE, --json, --password-stdin, --no-password and --help";
+    "--data DIR, --config FILE, --json, --password-stdin, --no-password, --selector NAME, --help";
 
 /// Read the arguments, the program's own name first: called `sendmail`, `mailq` or `newaliases` it
 /// is that program.
@@ -72,6 +72,7 @@ pub fn parse(
 pub(super) struct Given {
     pub(super) data: Option<String>,
     pub(super) config: Option<String>,
+    selector: Option<String>,
     /// The names of those that take no value.
     flags: Vec<String>,
     pub(super) environment: Environment,
@@ -82,6 +83,7 @@ impl Given {
         Given {
             data: environment.data.clone(),
             config: None,
+            selector: None,
             flags: Vec::new(),
             environment: environment.clone(),
         }
@@ -104,6 +106,7 @@ impl Given {
         match option {
             "data" => self.data = Some(text(parser.value()?)?),
             "config" => self.config = Some(text(parser.value()?)?),
+            "selector" => self.selector = Some(text(parser.value()?)?),
             "json" | "password-stdin" | "no-password" | "help" => {
                 self.flags.push(option.to_string());
             }
@@ -145,6 +148,7 @@ fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> 
         ("trace", rest) => return Err(count(rest, "trace ID, trace MESSAGE-ID or trace ADDRESS")),
         ("check", []) => Task::Check,
         ("user", rest) => user(rest, given)?,
+        ("dkim", rest) => dkim(rest, given)?,
         ("config", rest) => config(rest)?,
         ("version", []) => Task::Version,
         ("help", _) => Task::Help,
@@ -206,6 +210,23 @@ fn user(words: &[&str], given: &Given) -> Result<Task, Usage> {
         other => return Err(Usage::found(other, "add, passwd or remove")),
     };
     Ok(Task::User(act, (*name).to_string()))
+}
+
+fn dkim(words: &[&str], given: &Given) -> Result<Task, Usage> {
+    let keys = match words {
+        [] | ["show"] => Keys::Show(None),
+        ["show", domain] => Keys::Show(Some((*domain).to_string())),
+        ["make", domain] => Keys::Make((*domain).to_string(), given.selector.clone()),
+        ["retire", domain, selector] => {
+            Keys::Retire((*domain).to_string(), (*selector).to_string())
+        }
+        _ => {
+            let allowed = "dkim show [DOMAIN], dkim make DOMAIN [--selector NAME] or dkim retire \
+                           DOMAIN SELECTOR";
+            return Err(count(words, allowed));
+        }
+    };
+    Ok(Task::Dkim(keys))
 }
 
 fn config(words: &[&str]) -> Result<Task, Usage> {

@@ -390,6 +390,9 @@ impl Handler<Session> for Handing<'_> {
                 self.outcomes.extend(outcomes);
                 Answer::Noted
             }
+            // Nobody logs in at their own relay from the machine it runs on.
+            Ask::Stretch(_) => Answer::Stretched(None),
+            Ask::LoggedIn(..) => Answer::Noted,
             Ask::Unusable(outcome) => {
                 self.broken = Some(outcome);
                 Answer::Noted

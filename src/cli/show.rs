@@ -41,6 +41,25 @@ fn list<'a>(of: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     of.get(key).and_then(Value::as_array).into_iter().flatten()
 }
 
+/// The records of keys, each as forms on web pages want it and as a zone file does: to be copied,
+/// so nothing is cut.
+pub(super) fn records(of: &Value) -> String {
+    let whole = |key: &Value, name: &str| {
+        let text = key.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().filter(|c| !is_hidden(*c)).collect::<String>()
+    };
+    let record = |key: &Value| {
+        let [name, text, zone] = ["name", "text", "zone"].map(|part| whole(key, part));
+        format!("\n  name   {name}\n  type   TXT\n  value  {text}\n  zone   {zone}\n")
+    };
+    list(of, "keys").map(record).collect()
+}
+
+/// What should be known beside.
+pub(super) fn notes(of: &Value) -> Vec<String> {
+    list(of, "notes").filter_map(Value::as_str).map(plain).collect()
+}
+
 /// Words in lines of [`limits::SHOWN_COLUMNS`], each indented. A word longer than that has a line
 /// for itself.
 pub(super) fn wrapped(words: &str, indent: usize) -> String {
@@ -135,6 +154,21 @@ pub(super) fn total(states: &[String]) -> String {
         .collect();
     let plural = if states.len() == 1 { "" } else { "s" };
     format!("{} message{plural}: {}", states.len(), counts.join(", "))
+}
+
+/// How much room the queue takes, and what is wrong.
+pub(super) fn standing(status: &Value) -> String {
+    let spool = status.get("spool").unwrap_or(&Value::Null);
+    let mut lines = match (number(spool, "used"), number(spool, "most")) {
+        (Some(used), Some(most)) => {
+            format!("The spool takes {} of {}.\n", size(used), size(most))
+        }
+        _ => String::new(),
+    };
+    for problem in list(status, "problems") {
+        lines += &wrapped(&text(problem, "words"), 0);
+    }
+    lines
 }
 
 /// A message of the queue with everything that is known.
@@ -260,6 +294,19 @@ mod tests {
             [0, 1023, 1024, 25 << 20, 3 << 30].map(size),
             ["0", "1023", "1.0K", "25.0M", "3.0G"]
         );
+    }
+
+    #[test]
+    fn how_the_relay_stands_is_told_with_its_room_and_what_is_wrong() {
+        let words = "The spool is full: mail that waits takes 3.2 MB, and senders are told to \
+                     come back later";
+        let status = json!({"spool": {"used": 3 << 20, "most": 4 << 20}, "problems": [
+            {"key": "spool", "words": words}, {"key": "line", "words": "\u{1b}[2J"}]});
+        let shown = standing(&status);
+        assert!(shown.starts_with("The spool takes 3.0M of 4.0M.\nThe spool is full: "), "{shown}");
+        assert!(shown.lines().all(|line| line.chars().count() <= limits::SHOWN_COLUMNS));
+        assert!(shown.ends_with("later\n[2J\n"), "{shown:?}");
+        assert_eq!((standing(&json!({})), standing(&json!(null))), (String::new(), String::new()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What each subcommand does.
 
 use super::{
-    Act, CONFIG, Call, Command, Prompt, SECRETS, Task, Terminal, UserAct,
+    Act, CONFIG, Call, Command, Keys, Prompt, SECRETS, Task, Terminal, UserAct,
     control::{Answer, Question, Trouble, ask, encoded},
     exit, sendmail, show,
 };
@@ -29,6 +29,9 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   check                          is the configuration right, and the relay well?
   send [-t] [-f FROM] [-i] TO    take in the message on standard input
   user add|passwd|remove NAME    change a user (--password-stdin, --no-password)
+  dkim [show [DOMAIN]]           the DNS records of the keys that sign
+  dkim make DOMAIN               make keys that sign (--selector NAME)
+  dkim retire DOMAIN SELECTOR    sign with these no more
   config show | get KEY | set KEY VALUE | reference
   version
 
@@ -106,6 +109,7 @@ impl Doing<'_> {
                 return Ok(sendmail::send(self.sys, self.call, mail, terminal).await?);
             }
             Task::User(act, name) => self.user(*act, name, terminal).await?,
+            Task::Dkim(keys) => return self.dkim(keys, terminal).await,
             Task::Get(key) => return self.get(key.as_deref(), terminal).await,
             Task::Set(key, value) => self.set(key, value.as_deref(), terminal).await?,
             Task::Reference => terminal.say(config::reference().trim_end())?,
@@ -166,7 +170,13 @@ impl Doing<'_> {
         match (self.call.json, states.is_empty()) {
             (true, true) => terminal.say("[]")?,
             (true, false) => terminal.say("]")?,
-            (false, _) => terminal.say(&show::total(&states))?,
+            (false, _) => {
+                terminal.say(&show::total(&states))?;
+                // What is wrong may be why they wait; a relay that does not tell has said the rest.
+                if let Ok(status) = self.done(&Question::get("/api/status")).await {
+                    write!(terminal.output, "{}", show::standing(&status.body))?;
+                }
+            }
         }
         Ok(())
     }
@@ -315,6 +325,49 @@ impl Doing<'_> {
             }
         }
         Ok(())
+    }
+
+    async fn dkim(&self, keys: &Keys, terminal: &mut Terminal<'_>) -> Result<u8, Stop> {
+        let mut answer = match keys {
+            Keys::Show(_) => self.done(&Question::get("/api/dkim")).await?.body,
+            Keys::Make(domain, selector) => {
+                let selector = selector.as_deref().unwrap_or_default();
+                let body = json!({"domain": domain, "selector": selector}).to_string();
+                self.done(&Question::post("/api/dkim", Some(&body))).await?.body
+            }
+            Keys::Retire(domain, selector) => {
+                let body = json!({"domain": domain, "selector": selector}).to_string();
+                self.done(&Question::post("/api/dkim/retire", Some(&body))).await?.body
+            }
+        };
+        if let Keys::Show(Some(domain)) = keys
+            && let Some(Value::Array(keys)) = answer.get_mut("keys")
+        {
+            let domain = domain.to_lowercase();
+            keys.retain(|key| key.get("domain").and_then(Value::as_str) == Some(&domain));
+        }
+        if self.call.json {
+            terminal.say(&answer.to_string())?;
+            return Ok(exit::OK);
+        }
+        let records = show::records(&answer);
+        if records.is_empty() {
+            terminal.complain("waypost: there is no key; `waypost dkim make DOMAIN` makes some")?;
+            return Ok(exit::UNAVAILABLE);
+        }
+        let told = match keys {
+            Keys::Show(_) => "Publish these records:",
+            Keys::Make(..) => "Made. Mail is signed with these keys from now on; publish them:",
+            Keys::Retire(..) => {
+                "Retired: these keys are gone. Leave their records published for a week, for mail \
+                 that is on its way:"
+            }
+        };
+        write!(terminal.output, "{}{records}", show::wrapped(told, 0))?;
+        for note in show::notes(&answer) {
+            write!(terminal.output, "\n{}", show::wrapped(&note, 0))?;
+        }
+        Ok(exit::OK)
     }
 
     async fn get(&self, key: Option<&str>, terminal: &mut Terminal<'_>) -> Result<u8, Stop> {

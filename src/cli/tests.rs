@@ -75,6 +75,17 @@ fn commands_are_read_with_options_before_and_after() {
         ),
         ("waypost user passwd bob", Task::User(UserAct::Password(Prompt::Shown), "bob".into())),
         ("waypost user remove bob", Task::User(UserAct::Remove, "bob".into())),
+        ("waypost dkim", Task::Dkim(Keys::Show(None))),
+        ("waypost dkim show b.example", Task::Dkim(Keys::Show(Some("b.example".into())))),
+        ("waypost dkim make b.example", Task::Dkim(Keys::Make("b.example".into(), None))),
+        (
+            "waypost dkim make --selector s b.example",
+            Task::Dkim(Keys::Make("b.example".into(), Some("s".into()))),
+        ),
+        (
+            "waypost dkim retire b.example s",
+            Task::Dkim(Keys::Retire("b.example".into(), "s".into())),
+        ),
         ("waypost config show", Task::Get(None)),
         ("waypost config get retry.first", Task::Get(Some("retry.first".into()))),
         ("waypost config get users[0]", Task::Get(Some("users[0]".into()))),
@@ -113,6 +124,8 @@ fn a_wrong_command_line_is_told_with_what_is_allowed() {
         ("waypost trace a b", "trace MESSAGE-ID"),
         ("waypost user add", "user add NAME"),
         ("waypost user frob bob", "add, passwd or remove"),
+        ("waypost dkim make", "dkim make DOMAIN"),
+        ("waypost dkim retire b.example", "dkim retire DOMAIN SELECTOR"),
         ("waypost config get retry.frist", "did you mean retry.first?"),
         ("waypost config set", "config set KEY VALUE"),
         ("waypost config get list", "config reference"),
@@ -271,6 +284,12 @@ fn the_queue_is_read_page_by_page_into_one_list() {
     );
     let done = run_in(answers(&[page(0, 2), page(2, 5)]), "waypost queue --data /d", b"");
     assert!(done.output.ends_with("5 messages: 5 waiting\n"), "{}", done.output);
+    let status =
+        json!({"spool": {"used": 0, "most": 4096}, "problems": [{"words": "It is full."}]});
+    let answers = answers(&[page(0, 2), page(2, 5), (200, status)]);
+    let done = run_in(answers, "waypost queue --data /d", b"");
+    assert!(done.output.ends_with("waiting\nThe spool takes 0 of 4.0K.\nIt is full.\n"));
+    assert!(done.world.heard(2).starts_with("GET /api/status HTTP/1.1\r\n"));
 }
 
 #[test]
@@ -337,6 +356,36 @@ fn users_are_changed_with_passwords_from_standard_input() {
     assert!(done.world.heard(0).starts_with("DELETE /api/users/bob HTTP/1.1\r\n"));
     let done = run_in(fine(), "waypost user passwd bob --data /d", b"\n");
     assert_eq!((done.code, done.world.sent.borrow().len()), (exit::UNAVAILABLE, 0), "an empty one");
+}
+
+#[test]
+fn the_records_of_keys_are_shown_whole_to_be_copied() {
+    let text = format!("v=DKIM1; k=rsa; p={}", "x".repeat(740));
+    let key = |domain: &str| {
+        let name = format!("s._domainkey.{domain}");
+        json!({"domain": domain, "selector": "s", "algorithm": "rsa", "name": name, "text": text,
+               "zone": format!("{name}. IN TXT ( \"{text}\" )")})
+    };
+    let keys = json!({"keys": [key("b.example"), key("c.example")], "notes": ["Not\u{1b} all."]});
+    let one = || answers(&[(200, keys.clone())]);
+    let done = run_in(one(), "waypost dkim --data /d", b"");
+    assert_eq!((done.code, done.errors.as_str()), (exit::OK, ""));
+    assert!(done.world.heard(0).starts_with("GET /api/dkim HTTP/1.1\r\n"));
+    assert!(done.output.contains(&format!("  value  {text}\n")), "{}", done.output);
+    assert!(
+        done.output.contains("c.example. IN TXT ( \"v=DKIM1") && done.output.ends_with("all.\n")
+    );
+    let done = run_in(one(), "waypost dkim show B.example --data /d", b"");
+    assert!(done.output.contains("b.example") && !done.output.contains("c.example"));
+    let done = run_in(one(), "waypost dkim show x.example --data /d", b"");
+    assert_eq!((done.code, done.output.as_str()), (exit::UNAVAILABLE, ""));
+    let done = run_in(one(), "waypost dkim make b.example --selector s --data /d", b"");
+    let sent = done.world.heard(0);
+    assert!(sent.starts_with("POST /api/dkim HTTP/1.1\r\n"), "{sent}");
+    assert!(sent.ends_with(r#"{"domain":"b.example","selector":"s"}"#), "{sent}");
+    let done = run_in(one(), "waypost dkim retire b.example s --json --data /d", b"");
+    assert!(done.world.heard(0).starts_with("POST /api/dkim/retire HTTP/1.1\r\n"));
+    assert_eq!(serde_json::from_str::<Value>(&done.output).expect("JSON"), keys);
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use super::{
     Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Problem, Retry,
-    Route, Setting, Surroundings, TlsPolicy, User, Via, aliases,
+    Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     secrets::{self, Password},
     table::keys_below,
     values,
 };
-use crate::limits;
+use crate::{limits, proto::sasl::Secret};
 use serde_json::{Map, Value};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -111,7 +111,8 @@ impl Reader {
     /// The value is not what the table allows there.
     fn wrong(&mut self, node: &Node, value: &Value) {
         let setting = node.setting();
-        let found = if setting.kind == Kind::Secret { kind_shown(value) } else { shown(value) };
+        let is_secret = matches!(setting.kind, Kind::Secret { .. });
+        let found = if is_secret { kind_shown(value) } else { shown(value) };
         self.problem(node, found, setting.allowed());
     }
 
@@ -243,13 +244,15 @@ impl Reader {
     }
 
     fn flag(&mut self, node: &Node) -> bool {
-        let default = node.setting().default == "true";
-        match node.value {
-            None => default,
-            Some(Value::Bool(flag)) => *flag,
-            Some(value) => {
+        self.maybe_flag(node).unwrap_or(node.setting().default == "true")
+    }
+
+    fn maybe_flag(&mut self, node: &Node) -> Option<bool> {
+        match node.value? {
+            Value::Bool(flag) => Some(*flag),
+            value => {
                 self.wrong(node, value);
-                default
+                None
             }
         }
     }
@@ -291,6 +294,7 @@ impl Reader {
             aliases: self.aliases(&root.child("aliases")),
             catch_all: self.text(&root.child("catch_all"), aliases::target),
             routes: self.routes(&root.child("routes")),
+            signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),
             delivery_port: u16::try_from(self.amount(&delivery.child("port"))).unwrap_or(25),
             delivery_ipv6: self.flag(&delivery.child("ipv6")),
@@ -393,30 +397,68 @@ impl Reader {
         let plain = |text: &str| {
             (is_plain(text) && text.len() <= limits::PASSWORD_BYTES).then(|| text.to_string())
         };
-        let (user_node, password_node) = (node.child("user"), node.child("password"));
+        let user_node = node.child("user");
         let user = self.text(&user_node, plain);
-        let password = self.route_password(&password_node);
-        match (user_node.value, password_node.value) {
-            (Some(_), None) => self.problem(&password_node, "nothing", "the password of that user"),
-            (None, Some(_)) => self.problem(&user_node, "nothing", "the user of that password"),
-            _ => {}
-        }
+        let secret = self.route_secret(node, &user_node);
         if via == Some(Via::Mx) && user_node.value.is_some() {
             self.problem(&user_node, "a login for mx", "a login only for a server that is named");
         }
+        let sign = self.maybe_flag(&node.child("sign"));
         let via = via?;
         let tls = tls.unwrap_or_else(|| default_tls(&via));
-        Some(Route { pattern: pattern?, via, tls, user, password })
+        let sign = sign.unwrap_or_else(|| default_sign(&via));
+        Some(Route { pattern: pattern?, via, tls, user, secret, sign })
     }
 
-    fn route_password(&mut self, node: &Node) -> Option<String> {
-        let value = node.value?;
-        match node.text().filter(|text| secrets::is_password(text)) {
-            Some(secrets::SET) => {
-                self.problem(node, format!("the placeholder {}", secrets::SET), "the password");
+    fn signing(&mut self, node: &Node) -> Vec<Signing> {
+        let mut keys: Vec<Signing> = Vec::new();
+        for node in self.items(node) {
+            let (domain_node, selector_node) = (node.child("domain"), node.child("selector"));
+            let domain = self.text(&domain_node, values::domain);
+            let selector = self.text(&selector_node, values::selector);
+            let (Some(domain), Some(selector)) = (domain, selector) else { continue };
+            let mut same = keys.iter().filter(|key| key.domain == domain);
+            if same.clone().any(|key| key.selector == selector) {
+                let found = format!("{} again", quoted(&selector));
+                self.problem(&selector_node, found, "each selector of a domain once");
+            } else if same.nth(limits::SIGNING_PER_DOMAIN - 1).is_some() {
+                let found = format!("one more key for {}", quoted(&domain));
+                let allowed = format!("at most {} for a domain", limits::SIGNING_PER_DOMAIN);
+                self.problem(&domain_node, found, allowed);
             }
-            Some(password) => return Some(password.to_string()),
-            None => self.wrong(node, value),
+            keys.push(Signing { domain, selector });
+        }
+        keys
+    }
+
+    /// A user and what proves it come together, and it is one thing that proves it.
+    fn route_secret(&mut self, route: &Node, user: &Node) -> Option<Secret> {
+        let (password_node, token_node) = (route.child("password"), route.child("token"));
+        let password = self.secret(&password_node, secrets::is_password).map(Secret::Password);
+        let token = self.secret(&token_node, secrets::is_token).map(Secret::Token);
+        match (user.value, password_node.value, token_node.value) {
+            (_, Some(_), Some(_)) => {
+                self.problem(&token_node, "a token beside a password", "one of the two");
+            }
+            (Some(_), None, None) => {
+                self.problem(&password_node, "nothing", "the password of that user, or a token");
+            }
+            (None, Some(_), None) => self.problem(user, "nothing", "the user of that password"),
+            (None, None, Some(_)) => self.problem(user, "nothing", "the user of that token"),
+            _ => {}
+        }
+        password.or(token)
+    }
+
+    fn secret(&mut self, node: &Node, fits: fn(&str) -> bool) -> Option<String> {
+        let value = node.value?;
+        match node.text() {
+            Some(secrets::SET) => {
+                let found = format!("the placeholder {}", secrets::SET);
+                self.problem(node, found, "the secret itself");
+            }
+            Some(secret) if fits(secret) => return Some(secret.to_string()),
+            _ => self.wrong(node, value),
         }
         None
     }
@@ -503,6 +545,13 @@ fn default_tls(via: &Via) -> TlsPolicy {
         Via::Smarthost(host, _) if host.parse::<IpAddr>().is_err() => TlsPolicy::Verify,
         _ => TlsPolicy::May,
     }
+}
+
+/// Who takes mail for the world (an MX) judges it by our signature. A smarthost mostly signs with
+/// its own, rewrites what ours would cover (Gmail the Message-ID, Amazon SES that and the Date), or
+/// refuses ours (SES, where it signs too); a person who knows better says so at the route.
+fn default_sign(via: &Via) -> bool {
+    *via == Via::Mx
 }
 
 fn is_plain(text: &str) -> bool {

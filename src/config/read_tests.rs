@@ -120,15 +120,36 @@ fn every_example_of_the_table_is_allowed() {
         let path = setting.key.replace("[]", "[0]");
         let value = super::super::document::value(setting.example).expect("JSON");
         document.set(&path, value).expect("a path");
+        if setting.key == "routes[].token" {
+            document.remove("routes[0].password");
+        }
         if let Some(other) = match setting.key {
             "tls.certificate" => Some("tls.key"),
             "tls.key" => Some("tls.certificate"),
+            "signing[].domain" => Some("signing[0].selector"),
+            "signing[].selector" => Some("signing[0].domain"),
             _ => None,
         } {
-            document.set_text(other, "x.pem").expect("a path");
+            document.set_text(other, "x").expect("a path");
         }
         assert_eq!(document.problems(&surroundings()), [], "{}", setting.key);
     }
+}
+
+#[test]
+fn a_route_is_signed_as_it_says_and_keys_are_read_in_lower_case() {
+    let config = good(&json!({
+        "routes": [{"for": "*", "via": "smtp.example.com", "sign": true},
+                   {"for": "example.org", "via": "mx", "sign": false}],
+        "signing": [{"domain": "Example.ORG.", "selector": "A-rsa"},
+                    {"domain": "example.org", "selector": "a-ed25519"},
+                    {"domain": "example.net", "selector": "a-rsa"}],
+    }));
+    assert!(config.routes[0].sign && !config.routes[1].sign);
+    let keys = config.signing.iter().map(|key| (key.domain.as_str(), key.selector.as_str()));
+    let expected =
+        [("example.org", "a-rsa"), ("example.org", "a-ed25519"), ("example.net", "a-rsa")];
+    assert!(keys.eq(expected));
 }
 
 #[test]
@@ -138,6 +159,7 @@ fn routes_have_sensible_defaults() {
     assert_eq!(route("smtp.example.com").tls, TlsPolicy::Verify);
     assert_eq!(route("192.0.2.1:25").tls, TlsPolicy::May);
     assert_eq!(route("[2001:db8::1]:25").tls, TlsPolicy::May);
+    assert!(route("mx").sign && !route("smtp.example.com").sign && !route("192.0.2.1").sign);
     let routes = good(&json!({"routes": [
         {"for": "Example.ORG", "via": "mx", "tls": "require"},
         {"for": "Me@Example.ORG", "via": "mx", "tls": "none"},

@@ -12,12 +12,18 @@ pub const SET: &str = "(set)";
 /// How an argon2id hash begins.
 const HASH: &str = "$argon2id$";
 
-/// The routes' passwords, by route: what it is for, its server and its user. A route that changes
-/// in any of them needs its password again, so that no edit can send a secret to another server.
+/// The keys of secrets. A route has one of them, everybody else a password.
+const SECRETS: [&str; 2] = ["password", "token"];
+
+/// The routes' secrets, by route: what it is for, its server and its user. A route that changes in
+/// any of them needs its secret again, so that no edit can send one to another server.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Secrets(Vec<(RouteKey, String)>);
+pub struct Secrets(Vec<(RouteKey, Kept)>);
 
 type RouteKey = [String; 3];
+
+/// One of [`SECRETS`], and what it is.
+type Kept = (&'static str, String);
 
 /// Never shows one.
 impl fmt::Debug for Secrets {
@@ -29,8 +35,8 @@ impl fmt::Debug for Secrets {
 /// The text of the file `secrets.json`.
 impl fmt::Display for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let routes = self.0.iter().map(|([pattern, via, user], password)| {
-            json!({"for": pattern, "via": via, "user": user, "password": password})
+        let routes = self.0.iter().map(|([pattern, via, user], (name, secret))| {
+            json!({"for": pattern, "via": via, "user": user, *name: secret})
         });
         let text = json!({"routes": routes.collect::<Vec<_>>()});
         writeln!(f, "{}", serde_json::to_string_pretty(&text).map_err(|_| fmt::Error)?)
@@ -47,12 +53,12 @@ impl Secrets {
             return Ok(Secrets::default());
         }
         let bad = || Problem::new("secrets.json", "something else", "what this relay wrote there");
-        let file = Some(text).filter(|t| t.len() <= limits::CONFIG_BYTES).ok_or_else(bad)?;
+        let file = Some(text).filter(|t| t.len() <= limits::SECRETS_BYTES).ok_or_else(bad)?;
         let file = value(file).map_err(|_| bad())?;
         let routes = file.get("routes").and_then(Value::as_array).ok_or_else(bad)?;
         let read = |route: &Value| {
-            let password = route.get("password")?.as_str()?.to_string();
-            Some((route_key(route.as_object()?)?, password))
+            let route = route.as_object()?;
+            Some((route_key(route)?, secret_of(route)?))
         };
         routes.iter().map(read).collect::<Option<_>>().map(Secrets).ok_or_else(bad)
     }
@@ -64,20 +70,28 @@ impl Secrets {
 
     /// Take over `newer` ones, and forget those whose route `document` no longer has.
     pub fn update(&mut self, newer: Secrets, document: &Document) {
-        for (key, password) in newer.0 {
+        for (key, secret) in newer.0 {
             self.0.retain(|(k, _)| *k != key);
-            self.0.push((key, password));
+            self.0.push((key, secret));
         }
         let keys: Vec<RouteKey> = document.routes().filter_map(route_key).collect();
         self.0.retain(|(key, _)| keys.contains(key));
     }
 
-    fn of(&self, key: &RouteKey) -> Option<&str> {
-        self.0.iter().find(|(k, _)| k == key).map(|(_, password)| password.as_str())
+    fn of(&self, key: &RouteKey) -> Option<&Kept> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, secret)| secret)
     }
 }
 
-/// Which route a secret belongs to; `None` where no password makes sense: without a user.
+/// The one secret of a route; `None` where it has none, or two.
+fn secret_of(route: &Map<String, Value>) -> Option<Kept> {
+    let has = |name: &&'static str| route.get(*name).is_some_and(|value| !value.is_null());
+    let mut names = SECRETS.into_iter().filter(|name| has(name));
+    let (Some(name), None) = (names.next(), names.next()) else { return None };
+    Some((name, route.get(name)?.as_str()?.to_string()))
+}
+
+/// Which route a secret belongs to; `None` where none makes sense: without a user.
 fn route_key(route: &Map<String, Value>) -> Option<RouteKey> {
     let text = |key: &str| route.get(key).and_then(Value::as_str);
     let via = text("via")?.to_ascii_lowercase();
@@ -98,31 +112,33 @@ impl Document {
         list.into_iter().flatten().filter_map(Value::as_object_mut)
     }
 
-    /// The document without the routes' passwords, and these. What has no `for`, `via` and `user`
-    /// keeps its password (its problems are told by [`Document::config`]), and so do placeholders.
+    /// The document without the routes' secrets, and these. What has no `for`, `via` and `user`, or
+    /// both a password and a token, keeps them (its problems are told by [`Document::config`]), and
+    /// so do placeholders.
     pub fn split(mut self) -> (Document, Secrets) {
         let mut secrets = Secrets::default();
         for route in self.objects_mut("routes") {
             let Some(key) = route_key(route) else { continue };
-            match route.get("password") {
-                Some(Value::String(password)) if password != SET && secrets.of(&key).is_none() => {
-                    secrets.0.push((key, password.clone()));
-                    route.shift_remove("password");
-                }
-                _ => {}
+            if let Some((name, secret)) = secret_of(route)
+                && secret != SET
+                && secrets.of(&key).is_none()
+            {
+                route.shift_remove(name);
+                secrets.0.push((key, (name, secret)));
             }
         }
         (self, secrets)
     }
 
-    /// The document with the routes' passwords put back where it has none itself.
+    /// The document with the routes' secrets put back where it has none itself.
     #[must_use]
     pub fn join(mut self, secrets: &Secrets) -> Document {
         for route in self.objects_mut("routes") {
-            if route.get("password").is_none_or(Value::is_null)
-                && let Some(password) = route_key(route).and_then(|key| secrets.of(&key))
+            let given = SECRETS.iter().any(|name| route.get(*name).is_some_and(|v| !v.is_null()));
+            if !given
+                && let Some((name, secret)) = route_key(route).and_then(|key| secrets.of(&key))
             {
-                route.insert("password".to_string(), json!(password));
+                route.insert((*name).to_string(), json!(secret));
             }
         }
         self
@@ -165,17 +181,22 @@ impl Document {
     /// Placeholders for secrets that `old` does not have; they stay.
     pub fn restore(&mut self, old: &Document) -> Result<(), Vec<Problem>> {
         let mut problems = Vec::new();
-        let mut put = |object: &mut Map<String, Value>, was: Option<&Value>, path: String| {
-            if object.get("password").and_then(Value::as_str) != Some(SET) {
-                return;
-            }
-            match was.and_then(|w| w.get("password")).filter(|w| w.as_str() != Some(SET)) {
-                Some(was) => drop(object.insert("password".to_string(), was.clone())),
-                None => problems.push(Problem::new(
-                    path,
-                    format!("{SET}, but there is none to keep"),
-                    "the password itself (after a change of name or server it must be given again)",
-                )),
+        let mut put = |object: &mut Map<String, Value>, was: Option<&Value>, path: &str| {
+            for name in SECRETS {
+                if object.get(name).and_then(Value::as_str) != Some(SET) {
+                    continue;
+                }
+                match was.and_then(|w| w.get(name)).filter(|w| w.as_str() != Some(SET)) {
+                    Some(was) => drop(object.insert(name.to_string(), was.clone())),
+                    None => problems.push(Problem::new(
+                        format!("{path}.{name}"),
+                        format!("{SET}, but there is none to keep"),
+                        format!(
+                            "the {name} itself (after a change of name or server it must be given \
+                             again)"
+                        ),
+                    )),
+                }
             }
         };
         for (n, user) in self.objects_mut("users").enumerate() {
@@ -186,24 +207,26 @@ impl Document {
                 name(user).is_some() && was.as_object().map(name) == Some(name(user))
             };
             let was = old.objects("users").find(same);
-            put(user, was, format!("users[{n}].password"));
+            put(user, was, &format!("users[{n}]"));
         }
         for (n, route) in self.objects_mut("routes").enumerate() {
             let key = route_key(route);
             let same = |was: &&Value| key.is_some() && was.as_object().and_then(route_key) == key;
             let was = old.objects("routes").find(same);
-            put(route, was, format!("routes[{n}].password"));
+            put(route, was, &format!("routes[{n}]"));
         }
         if let Some(Value::Object(admin)) = self.0.get_mut("admin") {
-            put(admin, old.get("admin"), "admin.password".to_string());
+            put(admin, old.get("admin"), "admin");
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }
 
 fn hide(object: &mut Map<String, Value>) {
-    if let Some(password) = object.get_mut("password").filter(|p| !p.is_null()) {
-        *password = json!(SET);
+    for name in SECRETS {
+        if let Some(secret) = object.get_mut(name).filter(|secret| !secret.is_null()) {
+            *secret = json!(SET);
+        }
     }
 }
 
@@ -214,6 +237,13 @@ fn is_clear(password: &str) -> bool {
 /// May this be a password?
 pub fn is_password(text: &str) -> bool {
     (1..=limits::PASSWORD_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// May this be an access token? RFC 6750 §2.1.
+pub(super) fn is_token(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/".contains(&b);
+    let body = text.trim_end_matches('=');
+    text.len() <= limits::TOKEN_BYTES && !body.is_empty() && body.bytes().all(plain)
 }
 
 /// How the password of a user or of the page stands in the document: its hash, or nothing that may
@@ -271,7 +301,8 @@ mod tests {
             "users": [{"name": "alice", "password": "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA"},
                       {"name": "bob", "password": "hunter2"}, {"name": "box"}],
             "routes": [{"for": "*", "via": "smtp.example.com", "user": "me", "password": "s3cret"},
-                       {"for": "example.org", "via": "mx"}],
+                       {"for": "example.org", "via": "mx"},
+                       {"for": "example.net", "via": "smtp.example.com", "user": "me", "token": "ya29"}],
             "admin": {"password": "topsecret"},
         }))
     }
@@ -279,8 +310,9 @@ mod tests {
     #[test]
     fn the_routes_passwords_move_to_their_file_and_back() {
         let (without, found) = example().split();
-        assert!(!without.to_string().contains("s3cret"));
+        assert!(!without.to_string().contains("s3cret") && !without.to_string().contains("ya29"));
         assert_eq!(without.get("routes[0].password"), None);
+        assert_eq!(without.get("routes[2].token"), None);
         let again = Secrets::parse(&found.to_string()).expect("as printed");
         assert_eq!(again, found);
         assert_eq!(without.join(&again), example());
@@ -297,6 +329,7 @@ mod tests {
             Some(&json!("newer"))
         );
         let mut gone = document;
+        gone.remove("routes[2]");
         gone.set_text("routes[0].via", "other.example.com").expect("a path");
         assert_eq!(
             gone.clone().join(&secrets).get("routes[0].password"),
@@ -305,6 +338,37 @@ mod tests {
         );
         secrets.update(Secrets::default(), &gone);
         assert!(secrets.is_empty());
+    }
+
+    #[test]
+    fn a_token_takes_the_place_of_a_password_and_the_other_way_round() {
+        let (mut document, mut secrets) = example().split();
+        for (new, old) in [("token", "password"), ("password", "token")] {
+            document.set_text(&format!("routes[0].{new}"), "newer").expect("a path");
+            let (open, newer) = document.join(&secrets).split();
+            secrets.update(newer, &open);
+            let joined = open.clone().join(&secrets);
+            assert_eq!(joined.get(&format!("routes[0].{new}")), Some(&json!("newer")));
+            assert_eq!(joined.get(&format!("routes[0].{old}")), None);
+            document = open;
+        }
+        let mut both = example();
+        both.set_text("routes[0].token", "newer").expect("a path");
+        let (open, newer) = both.clone().split();
+        assert_eq!(open.get("routes[0]"), both.get("routes[0]"), "a person must choose");
+        assert!(!newer.to_string().contains("newer"));
+    }
+
+    #[test]
+    fn the_secrets_of_all_routes_fit_their_file() {
+        let text = |n: usize, length: usize| format!("{n:03}{}", "\"".repeat(length - 3));
+        let routes = (0..limits::ROUTES).map(|n| {
+            let (user, via) = (text(n, limits::PASSWORD_BYTES), text(n, limits::DOMAIN_BYTES));
+            let pattern = text(n, limits::PATH_BYTES);
+            ([pattern, via, user], ("token", "t".repeat(limits::TOKEN_BYTES)))
+        });
+        let secrets = Secrets(routes.collect());
+        assert_eq!(Secrets::parse(&secrets.to_string()).expect("as printed"), secrets);
     }
 
     #[test]
@@ -319,7 +383,7 @@ mod tests {
         let old = example();
         let shown = old.redacted();
         let text = format!("{shown}{shown:?}{old:?}{:?}", old.clone().split().1);
-        for secret in ["argon2id", "hunter2", "s3cret", "topsecret"] {
+        for secret in ["argon2id", "hunter2", "s3cret", "topsecret", "ya29"] {
             assert!(!text.contains(secret), "{secret} is shown");
         }
         assert_eq!(shown.get("users[2].password"), None);
@@ -358,5 +422,10 @@ mod tests {
         assert!(
             is_password("x") && !is_password("") && !is_password("a\0b") && !is_password("a\nb")
         );
+        assert!(is_token(&"t".repeat(4096)) && !is_token(&"t".repeat(4097)));
+        assert!(is_token("ya29.a0-_~+/=="));
+        for bad in ["", "=", "a b", "a=b", "a\u{1}", "é", SET] {
+            assert!(!is_token(bad), "{bad}");
+        }
     }
 }

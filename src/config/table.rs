@@ -27,7 +27,12 @@ pub enum Kind {
     /// A text; what is allowed, in words.
     Text(&'static str),
     /// A text that is never shown again.
-    Secret,
+    Secret {
+        /// Longest, octets.
+        most: usize,
+        /// What it is made of, in words.
+        of: &'static str,
+    },
     /// `true` or `false`.
     Flag,
     /// A whole number.
@@ -75,6 +80,8 @@ const GIB: u64 = 1024 * MIB;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24 * HOUR;
 
+const PASSWORD: Kind =
+    Kind::Secret { most: limits::PASSWORD_BYTES, of: "without control characters" };
 const SOCKET: &str = "an IP address and a port such as 0.0.0.0:25 or [::]:25";
 const NETWORK: &str = "a private network such as 192.168.1.0/24 or fd00::/8, a single address, or \
      a public network of /16 or smaller (IPv6: /32 or smaller)";
@@ -154,7 +161,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "users[].password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none: mail is taken, nobody logs in",
         help: "The password. Written in clear here, it is replaced by its argon2id hash at once.",
         example: r#""a long one""#,
@@ -250,10 +257,50 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "routes[].password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none",
         help: "Its password. It moves to secrets.json, which nothing shows again.",
         example: r#""secret""#,
+    },
+    Setting {
+        key: "routes[].token",
+        kind: Kind::Secret {
+            most: limits::TOKEN_BYTES,
+            of: "of letters, digits and -._~+/, with = at the end alone",
+        },
+        default: "none",
+        help: "In place of the password, an OAuth 2 access token. It moves to secrets.json, too.",
+        example: r#""ya29.a0AfH6SM""#,
+    },
+    Setting {
+        key: "routes[].sign",
+        kind: Kind::Flag,
+        default: "true for mx, false for a server: most providers sign themselves, some refuse \
+                  other signatures",
+        help: "Sign what goes this way with the keys below.",
+        example: "true",
+    },
+    Setting {
+        key: "signing",
+        kind: Kind::Objects { of: "a key", most: limits::SIGNING },
+        default: "none: nothing is signed",
+        help: "Keys that sign the mail of our own users and devices (DKIM). `waypost dkim make` \
+               makes them.",
+        example: r#"[{ "domain": "example.org", "selector": "wp202611k3f-rsa" }]"#,
+    },
+    Setting {
+        key: "signing[].domain",
+        kind: Kind::Text("a domain such as example.org"),
+        default: "",
+        help: "Whose mail is signed: what is from this domain, or from one below it.",
+        example: r#""example.org""#,
+    },
+    Setting {
+        key: "signing[].selector",
+        kind: Kind::Text("1 to 63 of the letters a to z, digits and dashes, no dash at the ends"),
+        default: "",
+        help: "The key's name in DNS. The key itself is the file keys/DOMAIN.SELECTOR.pem.",
+        example: r#""wp202611k3f-rsa""#,
     },
     Setting {
         key: "dns",
@@ -297,8 +344,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "retry.lifetime",
         kind: Kind::Duration { min: 60, max: 60 * DAY },
         default: "5d",
-        help: "When to give up and tell the sender. Time without a line to the outside does not \
-               count.",
+        help: "When to give up and tell the sender. Time without a line, or with our login \
+               refused, does not count.",
         example: r#""5d""#,
     },
     Setting {
@@ -326,7 +373,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "limits.sessions",
         kind: Kind::Number { min: 1, max: 10_000 },
         default: "64",
-        help: "The most connections from clients at once.",
+        help: "The most connections from clients at once. A quarter is kept for trusted \
+               devices and logins.",
         example: "64",
     },
     Setting {
@@ -381,7 +429,7 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "admin.password",
-        kind: Kind::Secret,
+        kind: PASSWORD,
         default: "none: the page asks for the code that is printed at the start",
         help: "The page's password. Written in clear here, it is replaced by its argon2id hash at \
                once.",
@@ -405,12 +453,7 @@ impl Setting {
     pub fn allowed(&self) -> String {
         match self.kind {
             Kind::Text(words) => words.to_string(),
-            Kind::Secret => {
-                format!(
-                    "a text of 1 to {} octets, without control characters",
-                    limits::PASSWORD_BYTES
-                )
-            }
+            Kind::Secret { most, of } => format!("a text of 1 to {most} octets, {of}"),
             Kind::Flag => "true or false".to_string(),
             Kind::Number { min, max } => format!("a whole number from {min} to {max}"),
             Kind::Size { min, max } => {
@@ -435,7 +478,7 @@ impl Setting {
     pub fn kind_name(&self) -> &'static str {
         match self.kind {
             Kind::Text(_) => "text",
-            Kind::Secret => "secret",
+            Kind::Secret { .. } => "secret",
             Kind::Flag => "yes or no",
             Kind::Number { .. } => "number",
             Kind::Size { .. } => "size",
@@ -526,7 +569,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 15);
+        assert_eq!(keys("").len(), 16);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

@@ -40,6 +40,15 @@ fn digits(text: &str) -> Option<u64> {
     plain.then(|| text.parse().ok())?
 }
 
+/// A selector: one label, so that the last dot of a key's file name is the one before it. RFC 6376
+/// §3.1 would allow several; nobody needs them.
+pub(super) fn selector(text: &str) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let fits = (1..=limits::SELECTOR_BYTES).contains(&text.len());
+    let fine = fits && text.bytes().all(plain) && !text.starts_with('-') && !text.ends_with('-');
+    fine.then(|| text.to_ascii_lowercase())
+}
+
 /// A name server: an address, with a port or without.
 pub(super) fn name_server(text: &str) -> Option<SocketAddr> {
     let bare = |text: &str| Some(SocketAddr::new(text.parse().ok()?, NAME_SERVER_PORT));
@@ -372,6 +381,15 @@ mod tests {
         assert_eq!(sender_pattern("Me@Example.org").as_deref(), Some("Me@example.org"));
         for bad in ["", "**", "*.example.org", "*@", "me", "@example.org"] {
             assert_eq!(sender_pattern(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn selectors_are_labels() {
+        assert_eq!(selector("WP2026-rsa").as_deref(), Some("wp2026-rsa"));
+        assert!(selector(&"a".repeat(63)).is_some() && selector(&"a".repeat(64)).is_none());
+        for bad in ["", "a.b", "-a", "a-", "a_b", "../a", "a/b", "é", "a b"] {
+            assert_eq!(selector(bad), None, "{bad}");
         }
     }
 

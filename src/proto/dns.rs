@@ -108,7 +108,9 @@ pub enum Stray {
 pub fn ascii_name(domain: &str) -> Option<String> {
     let name = if domain.is_ascii() { Name::from_ascii(domain) } else { Name::from_utf8(domain) };
     let text = plain(&name.ok()?);
-    (!text.is_empty()).then_some(text)
+    // DNS itself takes any octet. RFC 1123 §2.1, and the underscore of service names.
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    (!text.is_empty() && text.bytes().all(good)).then_some(text)
 }
 
 /// The octets of a question, for a datagram; TCP puts their number before them.

@@ -1,4 +1,11 @@
-//! Login mechanisms: PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login), for both sides.
+//! Login mechanisms. The side that is logged in to reads PLAIN (RFC 4616) and LOGIN
+//! (draft-murchison-sasl-login); the side that logs in is [`Client`].
+
+mod client;
+mod scram;
+
+pub use client::{Claim, Client, Mechanism, Secret, Turn};
+pub use scram::{Key, Stretch};
 
 use base64::{
     Engine, alphabet,
@@ -60,13 +67,8 @@ pub fn decode_login(line: &str) -> Result<String, Unreadable> {
 }
 
 /// The PLAIN message of a client, in base64. RFC 4616 §2.
-pub fn plain(user: &str, password: &str) -> String {
+fn plain(user: &str, password: &str) -> String {
     BASE64.encode(format!("\0{user}\0{password}"))
-}
-
-/// A client's answer to a LOGIN prompt, in base64.
-pub fn login(text: &str) -> String {
-    BASE64.encode(text)
 }
 
 /// What a peer sent is no message of its mechanism.
@@ -103,7 +105,7 @@ mod tests {
     fn login_goes_there_and_back() {
         assert_eq!(decode(LOGIN_USER), Ok("Username:".into()));
         assert_eq!(decode(LOGIN_PASSWORD), Ok("Password:".into()));
-        assert_eq!(decode_login(&login("pässwörd")), Ok("pässwörd".into()));
+        assert_eq!(decode_login(&BASE64.encode("pässwörd")), Ok("pässwörd".into()));
         assert_eq!(decode_login("dGlt"), Ok("tim".into()));
         assert_eq!(decode_login("dGk"), Ok("ti".into()), "its padding is missing");
         for line in ["", "=", "AA==", "?", "/w==", "dGk=="] {

@@ -144,6 +144,7 @@ pub fn report(kind: Kind, about: &About<'_>, random: u64) -> Option<(Envelope, V
         recipients: vec![Recipient { to: to.clone(), orcpt: String::new(), notify: NEVER }],
         eight_bit: !octets.is_ascii(),
         utf8: !to.is_ascii(),
+        ours: true,
         arrived: about.wall,
         source: "bounce".into(),
         message_id,

@@ -15,9 +15,11 @@ use crate::{
     drive::{End, Handler, drive},
     limits,
     proto::{
+        sasl::Mechanism,
         smtp::{
             client::{
-                Answer, Ask, Chunking, LOGIN_REFUSED, Outgoing, Plan, Reporter, Security, Session,
+                Answer, Ask, Chunking, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter,
+                Security, Session,
             },
             reply::one_line,
         },
@@ -54,6 +56,8 @@ pub enum Note {
     Encrypted(String, TlsFacts),
     /// TLS failed, and nothing demands it: the next connection goes without. RFC 7435.
     InClear(String, TlsError),
+    /// We are logged in there by this mechanism, after these came to nothing.
+    LoggedIn(String, Mechanism, Vec<Mechanism>),
     /// This host could not be used; the next one is tried.
     Skipped(String, Outcome),
 }
@@ -71,6 +75,8 @@ pub struct Way<'a> {
     pub port: u16,
     /// IPv6 addresses are used.
     pub ipv6: bool,
+    /// Mechanisms that came to nothing at this destination before: they come last.
+    pub without: &'a [Mechanism],
     /// Servers that BDAT is not used with.
     pub chunkless: &'a Chunkless,
 }
@@ -120,7 +126,7 @@ pub async fn deliver(
             tried += 1;
             let server = Server { name: host, at: SocketAddr::new(address, run.port()) };
             let Err(outcome) = run.attempt(&server).await else { return Ok(()) };
-            let refused = outcome.status == LOGIN_REFUSED;
+            let refused = waits_for_a_person(&outcome);
             run.skip(server.for_notes(), outcome);
             if refused {
                 // More of the same would look like guessing, and lock the account.
@@ -129,6 +135,12 @@ pub async fn deliver(
         }
     }
     Err(run.tally.failure())
+}
+
+/// A login was refused, or is wanted and not there: nobody but a person can mend it, and that time
+/// is not held against a message. Only smarthosts are believed to have an opinion on our login.
+pub fn waits_for_a_person(outcome: &Outcome) -> bool {
+    outcome.status == LOGIN_REFUSED
 }
 
 impl From<Trouble> for Failure {
@@ -230,6 +242,16 @@ impl Run<'_> {
         }
     }
 
+    fn login(&self, server: &Server<'_>) -> Option<Box<LoginPlan>> {
+        let dice = &self.way.sys.dice;
+        Some(Box::new(LoginPlan {
+            login: self.destination.login.clone()?,
+            without: self.way.without.to_vec(),
+            server: (server.name.to_string(), server.at.port()),
+            chance: [dice.roll(), dice.roll()],
+        }))
+    }
+
     fn skip(&mut self, host: String, outcome: Outcome) {
         self.freight.note(Note::Skipped(host, outcome.clone()));
         self.tally.add(outcome);
@@ -266,7 +288,7 @@ impl Run<'_> {
         let mut session = Session::new(Plan {
             hello: self.way.hostname.to_string(),
             security,
-            login: self.destination.login.clone(),
+            login: self.login(server),
             host: server.for_outcomes(),
             chunking: if self.way.chunkless.holds(server.at, sys.clock.now()) {
                 Chunking::Never
@@ -348,8 +370,13 @@ impl Handler<Session> for Clerk<'_> {
                 self.report(outcomes, reporter).await;
                 Answer::Noted
             }
+            Ask::Stretch(work) => Answer::Stretched(self.sys.slow(move || work.run()).await),
+            Ask::LoggedIn(mechanism, failed) => {
+                self.freight.note(Note::LoggedIn(self.server.for_notes(), mechanism, failed));
+                Answer::Noted
+            }
             Ask::Unusable(outcome) => {
-                self.unusable = Some(outcome);
+                self.unusable = Some(self.heard(outcome));
                 Answer::Noted
             }
         }
@@ -375,13 +402,21 @@ impl Clerk<'_> {
 
     /// A smarthost that wants a login (530, RFC 4954 §6) wants it of the person who set the route
     /// up. That is no fault of the message, which waits until it has been mended.
-    async fn report(&mut self, mut outcomes: Vec<Outcome>, reporter: Reporter) {
-        if matches!(self.destination.next, NextHop::Smarthost(..)) {
-            for outcome in outcomes.iter_mut().filter(|outcome| outcome.text.starts_with("530")) {
-                outcome.status.class = Class::Transient;
-            }
-        }
+    async fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) {
+        let outcomes = outcomes.into_iter().map(|outcome| self.heard(outcome)).collect();
         self.freight.report(outcomes, reporter).await;
+    }
+
+    /// What is said about our login counts from a smarthost alone: any other server might keep mail
+    /// from its end by that.
+    fn heard(&self, mut outcome: Outcome) -> Outcome {
+        let smarthost = matches!(self.destination.next, NextHop::Smarthost(..));
+        if smarthost && outcome.text.starts_with("530") {
+            outcome.status = LOGIN_REFUSED;
+        } else if !smarthost && waits_for_a_person(&outcome) {
+            outcome.status = Status::new(Class::Transient, 7, 0);
+        }
+        outcome
     }
 
     async fn close(mut self, mut session: Session, end: End) -> Ended {

@@ -85,6 +85,9 @@ pub struct Envelope {
     pub eight_bit: bool,
     /// SMTPUTF8 was given. RFC 6531.
     pub utf8: bool,
+    /// It comes from one of our users or devices, or from this relay itself, and not from a
+    /// stranger: we answer for it, and may sign it.
+    pub ours: bool,
     /// RET. RFC 3461 §4.3.
     pub ret: Option<Ret>,
     /// ENVID, xtext-decoded; empty: none. RFC 3461 §4.4.

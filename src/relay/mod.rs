@@ -10,5 +10,6 @@ pub mod queue;
 pub mod resolve;
 pub mod route;
 pub mod schedule;
+pub mod sign;
 pub mod spool;
 pub mod trace;

@@ -9,7 +9,10 @@ use crate::{
     config::{Config, Pattern, Route, TlsPolicy, Via},
     proto::{dns, mail::address::Address, smtp::client::Login},
 };
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+};
 
 /// Where a copy of a message is handed over. Recipients of equal destinations share a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,8 @@ pub struct Destination {
     pub tls: TlsPolicy,
     /// Login there.
     pub login: Option<Login>,
+    /// What goes there is signed, where there is a key for it.
+    pub sign: bool,
 }
 
 impl Hash for Destination {
@@ -65,12 +70,14 @@ pub fn route(config: &Config, to: &Address) -> Hop {
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
     let Some(route) = choose(&config.routes, to) else {
-        return Hop::Remote(Destination { next: direct(), tls: TlsPolicy::May, login: None });
+        let tls = TlsPolicy::May;
+        return Hop::Remote(Destination { next: direct(), tls, login: None, sign: true });
     };
     Hop::Remote(smarthost(route).unwrap_or(Destination {
         next: direct(),
         tls: route.tls,
         login: None,
+        sign: route.sign,
     }))
 }
 
@@ -78,13 +85,19 @@ pub fn route(config: &Config, to: &Address) -> Hop {
 fn smarthost(route: &Route) -> Option<Destination> {
     let Via::Smarthost(host, port) = &route.via else { return None };
     // A login is for the smarthost it was given for; with MX anybody might be at the other end.
-    let login = route.user.as_ref().zip(route.password.as_ref()).map(|(user, password)| Login {
+    let login = route.user.as_ref().zip(route.secret.as_ref()).map(|(user, secret)| Login {
         user: user.clone(),
-        password: password.clone(),
-        in_clear: route.tls == TlsPolicy::None,
+        secret: secret.clone(),
+        in_clear: route.tls == TlsPolicy::None || is_this_machine(host),
     });
     let next = NextHop::Smarthost(host.clone(), *port);
-    Some(Destination { next, tls: route.tls, login })
+    Some(Destination { next, tls: route.tls, login, sign: route.sign })
+}
+
+/// What is said to a program on this machine (one that logs in elsewhere for us, say) crosses no
+/// net. A name may lead anywhere, so it must be the address itself.
+fn is_this_machine(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// The smarthosts of all routes, with the place of each route in the configuration.

@@ -4,6 +4,8 @@
 //! Two files: `waypost.json`, which a person may read and edit, and `secrets.json` with what nobody
 //! needs to see again. Both are written whole or not at all.
 
+mod keys;
+
 use super::{
     listen::{Doors, Service},
     relay::{Relay, Settings},
@@ -78,19 +80,50 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Unloaded {
+    /// It is wrong: all that is, in words, each naming its key. A person must mend it.
+    Wrong(Vec<String>),
+    /// The disk failed: it may be read the next time.
+    Disk(String),
+}
+
+impl Unloaded {
+    fn one(words: String) -> Unloaded {
+        Unloaded::Wrong(vec![words])
+    }
+
+    /// In words, one line each.
+    pub fn words(self) -> Vec<String> {
+        match self {
+            Unloaded::Wrong(words) => words,
+            Unloaded::Disk(words) => vec![words],
+        }
+    }
+}
+
+impl From<Unloaded> for String {
+    fn from(unloaded: Unloaded) -> String {
+        unloaded.words().join("; ")
+    }
+}
+
 /// Read and check the configuration; passwords in clear are replaced by their hashes, in the file
 /// too.
 ///
 /// # Errors
-/// All that is wrong, in words, each naming its key.
-pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Vec<String>> {
-    let one = |words: String| vec![words];
-    let text = read(sys, &files.document).await.map_err(one)?;
+/// It is wrong, or cannot be read or written.
+pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Unloaded> {
+    let one = Unloaded::one;
+    let text = read(sys, &files.document).await?;
     let document = Document::parse(&text).map_err(|p| one(format!("{}: {p}", files.document)))?;
-    let text = read(sys, SECRETS).await.map_err(one)?;
+    let text = read(sys, SECRETS).await?;
     let mut secrets = Secrets::parse(&text).map_err(|p| one(p.to_string()))?;
     let surroundings = surroundings(files);
-    let words = |problems: Vec<config::Problem>| problems.iter().map(ToString::to_string).collect();
+    let words = |problems: Vec<config::Problem>| {
+        Unloaded::Wrong(problems.iter().map(ToString::to_string).collect())
+    };
     let was = document.clone();
     let joined = document.join(&secrets);
     let problems = joined.problems(&surroundings);
@@ -102,7 +135,7 @@ pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Vec<String>> {
     let (open, newer) = joined.clone().split();
     secrets.update(newer, &open);
     if open != was {
-        write(sys, files, &open, &secrets).await.map_err(|e| one(unwritten(&e)))?;
+        write(sys, files, &open, &secrets).await.map_err(|e| Unloaded::Disk(unwritten(&e)))?;
     }
     Ok(Loaded { document: joined, config, secrets })
 }
@@ -115,25 +148,27 @@ fn unwritten(error: &io::Error) -> String {
     format!("the configuration could not be written: {error}")
 }
 
-async fn read(sys: &Sys, path: &str) -> Result<String, String> {
-    let octets = octets(sys, path).await?;
-    String::from_utf8(octets).map_err(|_| format!("{path} is not text in UTF-8"))
+async fn read(sys: &Sys, path: &str) -> Result<String, Unloaded> {
+    let most = if path == SECRETS { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
+    let octets = octets(sys, path, most).await.map_err(Unloaded::Disk)?;
+    String::from_utf8(octets).map_err(|_| Unloaded::one(format!("{path} is not text in UTF-8")))
 }
 
 /// A file of the system, as far as it is text: a long list that blocks advertisers may be cut.
 async fn read_loosely(sys: &Sys, path: &str) -> String {
-    let octets = octets(sys, path).await.unwrap_or_default();
+    let octets = octets(sys, path, limits::CONFIG_BYTES).await.unwrap_or_default();
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-async fn octets(sys: &Sys, path: &str) -> Result<Vec<u8>, String> {
+/// All of a file, or a little more than `most`, so that it is seen to be too long.
+async fn octets(sys: &Sys, path: &str, most: usize) -> Result<Vec<u8>, String> {
     let fault = |error: io::Error| format!("{path} cannot be read: {error}");
     let file = match sys.disk.open(path, Open::Read).await {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(fault(error)),
     };
-    file.read_at(0, limits::CONFIG_BYTES + 1).await.map_err(fault)
+    file.read_at(0, most + 1).await.map_err(fault)
 }
 
 /// Every password in clear becomes its argon2id hash.
@@ -218,7 +253,9 @@ impl Control {
     /// The listeners, once there are some; opens what the configuration names.
     pub async fn open(&self, doors: Rc<Doors>) -> Vec<String> {
         let doors = self.doors.get_or_init(|| doors);
-        let failed = doors.set(&self.relay.config().listen).await;
+        let config = self.relay.config();
+        self.trouble("limits.sessions", &doors.seat(config.limits.sessions));
+        let failed = doors.set(&config.listen).await;
         self.trouble("listen", &failed);
         failed
     }
@@ -226,6 +263,11 @@ impl Control {
     /// Where it listens.
     pub fn listening(&self) -> Vec<(Service, SocketAddr)> {
         self.doors.get().map_or_else(Vec::new, |doors| doors.addresses())
+    }
+
+    /// Connections of clients that hand in mail, now.
+    pub fn sessions(&self) -> usize {
+        self.doors.get().map_or(0, |doors| doors.sessions())
     }
 
     /// Stop listening.
@@ -361,13 +403,16 @@ impl Control {
         let (octets, message) = room(&new);
         relay.spool.resize(octets, message);
         self.certify().await;
+        self.load_keys().await;
         if let Some(doors) = self.doors.get() {
+            self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
             let failed = doors.set(&new.listen).await;
             self.trouble("listen", &failed);
         }
         relay.changed.raise();
         let mut event = Event::new("configured");
         if leads_elsewhere(&old, &new) {
+            relay.barred.borrow_mut().clear();
             // A person who has mended a route wants to see mail leave by it.
             event = event.with("due", relay.hasten_all());
         }
@@ -386,8 +431,8 @@ impl Control {
                 self.trouble("configuration", &[]);
                 self.take_effect(loaded.config).await;
             }
-            Err(problems) => {
-                let words = format!("not reloaded, the old one stays: {}", problems.join("; "));
+            Err(unloaded) => {
+                let words = format!("not reloaded, the old one stays: {}", String::from(unloaded));
                 self.trouble("configuration", &[words]);
             }
         }

@@ -6,10 +6,11 @@ use super::{
     lane,
     receive::path,
     relay::Relay,
+    vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Last, Message, Office, Page,
-        Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool, State,
-        Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Keys, Last, Message, Office,
+        Page, Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool,
+        State, Status, UserChange, Which,
     },
 };
 use crate::{
@@ -191,35 +192,13 @@ impl Desk {
     }
 
     async fn queued(&self, now: Instant) -> Queued {
-        let mut queued = Queued::default();
-        let mut first: Option<(Instant, Id)> = None;
-        let mut oldest: Option<Wall> = None;
-        for id in self.relay.queue.ids() {
-            let Some(item) = self.relay.queue.item(id) else { continue };
-            queued.total += 1;
-            oldest = [oldest, item.arrived].into_iter().flatten().min();
-            match item.state {
-                queue::State::Held => queued.held += 1,
-                queue::State::Sending => queued.sending += 1,
-                queue::State::Parked => queued.due += 1,
-                queue::State::Waiting(at) if at <= now => queued.due += 1,
-                queue::State::Waiting(at) => {
-                    queued.waiting += 1;
-                    if first.is_none_or(|(soonest, _)| at < soonest) {
-                        first = Some((at, id));
-                    }
-                }
-            }
-        }
-        if let Some((_, id)) = first
+        let (mut queued, first) = vitals::census(&self.relay, now);
+        if let Some(id) = first
             && let Ok((_, progress)) = self.relay.load(id).await
         {
             let owed: Vec<usize> = progress.owed().collect();
             let offline = self.relay.queue.item(id).is_some_and(|item| item.offline > 0);
             queued.reason = reason(&progress, &owed, offline);
-        }
-        if let (Some(arrived), Some(now)) = (oldest, self.relay.sys.clock.wall()) {
-            queued.oldest = Some(now.0.saturating_sub(arrived.0));
         }
         queued
     }
@@ -246,45 +225,18 @@ impl Desk {
         })
     }
 
-    fn problems(&self) -> Vec<Problem> {
+    /// What is wrong, with the file system's room as it is now.
+    async fn problems(&self) -> Vec<Problem> {
+        self.relay.spool.ask_room().await;
         let mut problems = self.control.problems();
-        let mut add = |key: &str, words: String| {
-            if !words.is_empty() {
-                problems.push(Problem { key: key.into(), words });
-            }
-        };
-        let usage = self.relay.spool.usage();
-        add("spool", usage.trouble.clone());
-        add("index", self.relay.sys.index.trouble());
-        if usage.used * 10 > usage.room * 9 {
-            let words = "The spool is nearly full: new mail will be refused soon. Look at the \
-                         queue for what waits.";
-            add("spool", words.into());
-        }
-        if self.relay.sys.clock.wall().is_none() {
-            add(
-                "clock",
-                "The clock is not set yet. Mail is taken and kept; dates come later.".into(),
-            );
-        }
-        let offline = self.relay.queue.offline();
-        if offline > 0 {
-            let what = match offline {
-                1 => "1 message waits".into(),
-                n => format!("{n} messages wait"),
-            };
-            let words = format!(
-                "Nobody outside can be reached; {what} for the line. That time does not count."
-            );
-            add("line", words);
-        }
+        problems.append(&mut vitals::problems(&self.relay));
         problems
     }
 
     async fn look(&self) -> Vec<Problem> {
         let relay = &self.relay;
         let config = relay.config();
-        let mut problems = self.problems();
+        let mut problems = self.problems().await;
         let mut add = |key: String, words: String| problems.push(Problem { key, words });
         // Reserved for such use, RFC 2606 §3; any answer at all will do.
         if let Err(trouble) = relay.resolver.exchangers("example.com", false).await
@@ -299,6 +251,7 @@ impl Desk {
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                without: &[],
                 chunkless: &Chunkless::default(),
             };
             let words = lane::words(&destination);
@@ -321,6 +274,7 @@ impl Desk {
         let relay = &self.relay;
         let now = relay.sys.clock.now();
         let config = relay.config();
+        let problems = self.problems().await;
         let usage = relay.spool.usage();
         let door = |(service, address): (super::listen::Service, std::net::SocketAddr)| Door {
             service: service.key().into(),
@@ -341,14 +295,15 @@ impl Desk {
                 bounced: relay.figures.failed.get(),
                 refused: relay.figures.refused.get(),
             },
-            spool: Spool { used: usage.used, most: usage.room },
-            memory: None,
-            flash_written: usage.written,
+            spool: Spool { used: usage.used, most: usage.room, file_system: usage.file_system },
+            memory: relay.sys.tasks.memory(),
+            flash: vitals::flash(relay),
+            taking: vitals::is_taking(relay).is_ok(),
             listening: self.control.listening().into_iter().map(door).collect(),
             addresses: self.control.own_addresses(),
             trusted: relay.settings().policy.trusted().iter().map(ToString::to_string).collect(),
             outward: self.outward(),
-            problems: self.problems(),
+            problems,
         }
     }
 }
@@ -443,6 +398,26 @@ impl Office for Desk {
         Box::pin(self.control.user(name, change))
     }
 
+    fn keys(&self) -> Keys {
+        self.control.keys()
+    }
+
+    fn make_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        Box::pin(self.control.make_keys(domain, selector))
+    }
+
+    fn retire_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        Box::pin(self.control.retire_keys(domain, selector))
+    }
+
     fn admin(&self) -> AdminState {
         self.control.admin()
     }
@@ -464,78 +439,14 @@ impl Office for Desk {
     }
 
     fn health(&self) -> Result<(), String> {
-        let usage = self.relay.spool.usage();
-        if self.relay.is_stopping() {
-            return Err("stopping".into());
-        }
-        if !self.relay.spool.has_room(0) {
-            return Err("the spool is full".into());
-        }
-        if usage.trouble.is_empty() { Ok(()) } else { Err(usage.trouble) }
+        vitals::is_taking(&self.relay)
     }
 
-    fn metrics(&self) -> String {
-        let relay = &self.relay;
-        let usage = relay.spool.usage();
-        let figures = &relay.figures;
-        let rows = [
-            (
-                "waypost_accepted_messages_total",
-                "counter",
-                "Messages accepted",
-                figures.accepted.get(),
-            ),
-            (
-                "waypost_delivered_recipients_total",
-                "counter",
-                "Recipients delivered or passed on",
-                figures.delivered.get(),
-            ),
-            (
-                "waypost_deferred_recipients_total",
-                "counter",
-                "Attempts put off, by recipient",
-                figures.deferred.get(),
-            ),
-            (
-                "waypost_failed_recipients_total",
-                "counter",
-                "Recipients given up",
-                figures.failed.get(),
-            ),
-            (
-                "waypost_refused_commands_total",
-                "counter",
-                "SMTP commands refused",
-                figures.refused.get(),
-            ),
-            ("waypost_queue_messages", "gauge", "Messages in the queue", relay.queue.len() as u64),
-            (
-                "waypost_queue_offline_messages",
-                "gauge",
-                "Messages that wait because nobody could be reached",
-                relay.queue.offline() as u64,
-            ),
-            ("waypost_spool_used_bytes", "gauge", "Room of the spool that is used", usage.used),
-            ("waypost_spool_room_bytes", "gauge", "Room of the spool", usage.room),
-            (
-                "waypost_flash_written_bytes_total",
-                "counter",
-                "Octets the spool wrote to flash",
-                usage.written,
-            ),
-            ("waypost_flash_syncs_total", "counter", "Syncs the spool asked for", usage.syncs),
-            (
-                "waypost_uptime_seconds",
-                "gauge",
-                "Time since the start",
-                relay.sys.clock.now().0 / 1000,
-            ),
-        ];
-        let row = |(name, kind, help, value): (&str, &str, &str, u64)| {
-            format!("# HELP {name} {help}.\n# TYPE {name} {kind}\n{name} {value}\n")
-        };
-        rows.into_iter().map(row).collect()
+    fn metrics(&self) -> Pending<'_, String> {
+        Box::pin(async move {
+            self.relay.spool.ask_room().await;
+            vitals::metrics(&self.relay, &self.control)
+        })
     }
 }
 

@@ -190,6 +190,7 @@ impl Intake {
         }
         let sys = &self.relay.sys;
         envelope.eight_bit |= self.eight_bit;
+        envelope.ours = self.source.origin() == Origin::Submitted;
         envelope.arrived = sys.clock.wall();
         envelope.source = self.source.words();
         envelope.message_id = std::mem::take(&mut self.prepared.message_id);

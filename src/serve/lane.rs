@@ -11,6 +11,7 @@ use super::{
 use crate::{
     limits,
     proto::{
+        sasl::Mechanism,
         smtp::client::{Forward, Outgoing, Reporter},
         status::{Class, Outcome, Status},
     },
@@ -18,6 +19,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         route::{Destination, NextHop},
+        sign::{Signed, Topped},
         spool::Body,
         trace::Event,
     },
@@ -68,6 +70,11 @@ struct Lane {
     closed: Cell<bool>,
     /// No host could be used: until then, every job ends like the last one.
     rest: RefCell<Option<Rest>>,
+    /// A login has worked. Until then one connection at a time tries it: to a server, several that
+    /// fail look like guessing.
+    admitted: Cell<bool>,
+    /// Mechanisms that are offered and do not work.
+    without: RefCell<Vec<Mechanism>>,
 }
 
 struct Rest {
@@ -154,9 +161,7 @@ impl Lanes {
         }
         for lane in self.take_all() {
             lane.closed.set(true);
-            for Seated { job, _seat } in lane.waiting.take() {
-                self.relay.sys.spawn(job.put_back());
-            }
+            lane.put_back(&self.relay);
             self.wake(&lane.parked, usize::MAX);
         }
         self.wake(&self.parked, usize::MAX);
@@ -204,6 +209,8 @@ impl Lanes {
             starved: Cell::default(),
             closed: Cell::default(),
             rest: RefCell::default(),
+            admitted: Cell::new(destination.login.is_none()),
+            without: RefCell::default(),
         });
         lanes.insert(destination.clone(), lane.clone());
         lane
@@ -219,8 +226,8 @@ impl Lanes {
 
     /// Open one more connection for a lane, if there should and may be one.
     fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
-        let enough = lane.waiting.borrow().len() <= lane.idle.get()
-            || lane.runners.get() >= limits::CONNECTIONS_PER_LANE;
+        let most = if lane.admitted.get() { limits::CONNECTIONS_PER_LANE } else { 1 };
+        let enough = lane.waiting.borrow().len() <= lane.idle.get() || lane.runners.get() >= most;
         if enough {
             return;
         }
@@ -241,12 +248,21 @@ impl Lanes {
     }
 }
 
+impl Lane {
+    /// Nothing waits here any more.
+    fn put_back(&self, relay: &Relay) {
+        for Seated { job, _seat } in self.waiting.take() {
+            relay.sys.spawn(job.put_back());
+        }
+    }
+}
+
 /// One connection's life on a lane.
 struct Run {
     relay: Rc<Relay>,
     lanes: Rc<Lanes>,
     lane: Rc<Lane>,
-    job: Option<(Seated, Body)>,
+    job: Option<(Seated, Topped<Body>)>,
     /// Messages that this connection has carried.
     carried: usize,
     /// TLS version of this connection; empty: none.
@@ -269,12 +285,14 @@ impl Run {
             let config = relay.config();
             self.carried = 0;
             self.tls.clear();
+            let without = lane.without.borrow().clone();
             let way = Way {
                 sys: &relay.sys,
                 resolver: &relay.resolver,
                 hostname: &config.hostname,
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
+                without: &without,
                 chunkless: &lanes.chunkless,
             };
             let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
@@ -300,8 +318,14 @@ impl Run {
         if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
             return;
         }
-        // Shorter than the pause before a retry, else that would be answered without an attempt.
-        let rest = limits::LANE_REST.min(self.relay.config().retry.first / 2);
+        let rest = if deliver::waits_for_a_person(outcome) {
+            self.barred(outcome);
+            limits::LOGIN_REST
+        } else {
+            // Shorter than the pause before a retry, else that would be answered without an
+            // attempt.
+            limits::LANE_REST.min(self.relay.config().retry.first / 2)
+        };
         *self.lane.rest.borrow_mut() = Some(Rest {
             until: self.relay.sys.clock.now() + rest,
             urgent: self.relay.urgent.count(),
@@ -314,17 +338,49 @@ impl Run {
         self.lanes.wake(&self.lane.parked, usize::MAX);
     }
 
+    /// A person has to see to it.
+    fn barred(&self, outcome: &Outcome) {
+        self.lane.admitted.set(self.lane.destination.login.is_none());
+        if !self.lane.closed.get() {
+            let said = format!("It said: {}", outcome.text);
+            self.relay.barred.borrow_mut().insert(words(&self.lane.destination), said);
+        }
+    }
+
+    /// It takes what we send, or refuses it for other reasons.
+    fn let_in(&self) {
+        let mut barred = self.relay.barred.borrow_mut();
+        if !barred.is_empty() {
+            barred.remove(&words(&self.lane.destination));
+        }
+    }
+
+    /// The login has worked, and these mechanisms had not.
+    fn admitted(&self, failed: &[Mechanism]) {
+        for failed in failed {
+            let known = self.lane.without.borrow().contains(failed);
+            if !known {
+                self.lane.without.borrow_mut().push(*failed);
+            }
+        }
+        if !self.lane.admitted.replace(true) {
+            for _ in 1..limits::CONNECTIONS_PER_LANE {
+                self.lanes.serve(&self.lane);
+            }
+        }
+    }
+
     /// The next job whose message can be read.
     async fn take(&mut self) -> Option<Outgoing> {
         const UNREADABLE: Status = Status::new(Class::Transient, 3, 0);
         loop {
             let seated = self.lane.waiting.borrow_mut().pop_front()?;
             self.lanes.wake(&self.lane.parked, 1);
-            match self.relay.spool.body(seated.job.attempt.id).await {
-                Ok(body) => {
+            match self.read(&seated.job.attempt).await {
+                Ok(message) => {
                     let Job { attempt, recipients } = &seated.job;
-                    let outgoing = outgoing(attempt, recipients, body.size());
-                    self.job = Some((seated, body));
+                    let outgoing = outgoing(attempt, recipients, message.size());
+                    self.job = Some((seated, message));
                     self.carried += 1;
                     return Some(outgoing);
                 }
@@ -335,6 +391,26 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// A message as it is sent: signed, if it is ours, this way is for signed mail, and there is a
+    /// key. A signature that cannot be made holds no mail up: a person is told, and most of it
+    /// arrives without.
+    async fn read(&self, attempt: &Attempt) -> io::Result<Topped<Body>> {
+        let message = self.relay.spool.body(attempt.id).await?;
+        let mut fields = Vec::new();
+        if attempt.envelope.ours && self.lane.destination.sign {
+            let event = |kind| Event::of(kind, attempt.id, &attempt.envelope.message_id);
+            match self.relay.keyring.sign(&self.relay.sys, &message).await? {
+                Signed::No => {}
+                Signed::Failed(reason) => self.relay.tell(event("unsigned").with("reason", reason)),
+                Signed::By { keys, fields: made } => {
+                    self.relay.tell(event("signed").with("by", keys.join(", ")));
+                    fields = made;
+                }
+            }
+        }
+        Ok(Topped { fields, message })
     }
 
     /// What a server says to the next message of a connection is often about the connection: it
@@ -371,6 +447,10 @@ impl Freight for Run {
         Box::pin(async move {
             // This connection works: whatever made the lane rest is over.
             *self.lane.rest.borrow_mut() = None;
+            if self.carried > 0 && self.relay.spool.is_failing() {
+                self.lane.put_back(&self.relay);
+                return None;
+            }
             let worn = self.carried >= limits::MESSAGES_PER_CONNECTION;
             if worn || self.relay.is_stopping() || self.lane.closed.get() {
                 return None;
@@ -398,12 +478,16 @@ impl Freight for Run {
 
     fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {
         match &self.job {
-            Some((_, body)) => body.chunk(offset),
+            Some((_, message)) => message.chunk(offset),
             None => Box::pin(std::future::ready(Err(io::ErrorKind::NotFound.into()))),
         }
     }
 
     fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
+        match outcomes.iter().find(|outcome| deliver::waits_for_a_person(outcome)) {
+            Some(outcome) => self.barred(outcome),
+            None => self.let_in(),
+        }
         let worn_out = self.is_worn_out(&outcomes);
         if let Some((seated, _)) = self.job.take() {
             // Settling is for the disk; this connection goes on meanwhile.
@@ -419,6 +503,9 @@ impl Freight for Run {
     }
 
     fn note(&mut self, note: Note) {
+        if let Note::LoggedIn(_, _, failed) = &note {
+            self.admitted(failed);
+        }
         let waiting = self.lane.waiting.borrow();
         let current = self.job.as_ref().map(|(seated, _)| seated).or(waiting.front());
         let of = |kind| match current.map(|seated| &seated.job.attempt) {
@@ -433,6 +520,15 @@ impl Freight for Run {
                 of("encrypted").with("host", host).with("tls", how).with("verified", tls.verified)
             }
             Note::InClear(host, error) => of("in-clear").with("host", host).with("reason", error),
+            Note::LoggedIn(host, mechanism, failed) => {
+                let failed: Vec<&str> = failed.iter().map(|failed| failed.name()).collect();
+                let user = self.lane.destination.login.as_ref().map_or("", |login| &login.user);
+                of("logged-in")
+                    .with("host", host)
+                    .with("user", user)
+                    .with("by", mechanism)
+                    .with("not", failed.join(" "))
+            }
             Note::Skipped(host, outcome) => {
                 of("skipped").with("host", host).with("reply", outcome.text)
             }

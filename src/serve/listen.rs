@@ -1,8 +1,14 @@
 //! Listeners: who may connect, how many at once, and what serves them.
 
-use super::{control::Control, receive::Receive, relay::Relay, web::Web};
+use super::{
+    control::Control,
+    places::{Guest, Place, Places},
+    receive::Receive,
+    relay::Relay,
+    web::Web,
+};
 use crate::{
-    config::{Config, Listen},
+    config::Listen,
     drive::{self, End},
     limits,
     proto::{
@@ -17,7 +23,7 @@ use futures_lite::{AsyncWriteExt, future};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
 };
 
@@ -60,7 +66,7 @@ impl Service {
 pub struct Doors {
     relay: Rc<Relay>,
     open: RefCell<BTreeMap<(Service, SocketAddr), Door>>,
-    peers: Rc<Peers>,
+    places: Rc<Places>,
     web: Rc<Web>,
     control: Rc<Control>,
 }
@@ -80,16 +86,10 @@ impl Drop for Closed {
     }
 }
 
-/// Sessions by peer, as [`household`] tells them apart.
-#[derive(Default)]
-struct Peers {
-    count: RefCell<BTreeMap<Option<IpAddr>, usize>>,
-}
-
 impl Doors {
     /// No listeners yet.
     pub fn new(relay: Rc<Relay>, control: Rc<Control>, web: Rc<Web>) -> Doors {
-        Doors { relay, open: RefCell::default(), peers: Rc::default(), web, control }
+        Doors { relay, open: RefCell::default(), places: Rc::default(), web, control }
     }
 
     /// Open what the configuration names and close what it names no longer; that first, since one
@@ -122,6 +122,23 @@ impl Doors {
         failed
     }
 
+    /// Have places for so many sessions, or for as many as the system lets be open. Returns the
+    /// words for where that is less.
+    pub fn seat(&self, sessions: usize) -> Vec<String> {
+        let wanted = sessions as u64 * limits::SESSION_FILES + limits::OTHER_FILES;
+        let had = self.relay.sys.net.open_at_most(wanted);
+        let seats = had.saturating_sub(limits::OTHER_FILES) / limits::SESSION_FILES;
+        let seats = usize::try_from(seats).unwrap_or(usize::MAX).clamp(1, sessions);
+        self.places.bound(seats);
+        if seats == sessions {
+            return Vec::new();
+        }
+        vec![format!(
+            "{seats} sessions at once instead of {sessions}: the system lets this process open \
+             {had} files, and {wanted} are needed (LimitNOFILE of its service, or ulimit -n)"
+        )]
+    }
+
     /// Where it listens, with real ports.
     pub fn addresses(&self) -> Vec<(Service, SocketAddr)> {
         let open = self.open.borrow();
@@ -129,6 +146,11 @@ impl Doors {
             open.iter().map(|((service, _), door)| (*service, door.address)).collect();
         all.sort_unstable();
         all
+    }
+
+    /// Connections of clients that hand in mail, now.
+    pub fn sessions(&self) -> usize {
+        self.places.taken()
     }
 
     /// Stop listening everywhere.
@@ -149,7 +171,7 @@ impl Doors {
             let hall = Hall {
                 relay: self.relay.clone(),
                 control: self.control.clone(),
-                peers: self.peers.clone(),
+                places: self.places.clone(),
             };
             Box::pin(hall.accept(service, listener))
         };
@@ -182,7 +204,7 @@ fn wanted(listen: &Listen) -> Vec<(Service, SocketAddr)> {
 struct Hall {
     relay: Rc<Relay>,
     control: Rc<Control>,
-    peers: Rc<Peers>,
+    places: Rc<Places>,
 }
 
 impl Hall {
@@ -206,23 +228,39 @@ impl Hall {
     async fn admit(&self, service: Service, stream: Box<dyn Stream>) {
         let relay = &self.relay;
         let peer = stream.peer().map(|address| plain(address.ip()));
-        let place = match self.peers.enter(peer, &relay.config()) {
-            Ok(place) => place,
+        let settings = relay.settings();
+        let (trusted, bounds) = (settings.policy.is_trusted(peer), &settings.config.limits);
+        let now = relay.sys.clock.now();
+        let place = match self.places.enter(now, peer, trusted, bounds) {
+            Ok((place, None)) => place,
+            Ok((place, Some(left))) => {
+                let reason = format!("idle for {} s, and others wait", left.idle.as_secs());
+                let event = Event::new("made-room").with("peer", words(left.peer));
+                relay.tell(event.with("reason", reason));
+                place
+            }
             Err(why) => return self.refuse(stream, peer, why).await,
         };
+        drop(settings);
         // When the relay ends it waits for every session to have been told.
         let busy = relay.busy();
+        future::or(self.receive(service, stream, &place), place.lost(&relay.sys)).await;
+        drop((busy, place));
+    }
+
+    async fn receive(&self, service: Service, stream: Box<dyn Stream>, place: &Place) {
+        let relay = &self.relay;
+        let peer = stream.peer().map(|address| plain(address.ip()));
         if service == Service::Submissions {
             self.control.renew_certificate().await;
             match relay.sys.within(limits::TLS_WAIT, relay.sys.tls.accept(stream)).await {
-                Some(Ok(encrypted)) => self.serve(service, encrypted).await,
+                Some(Ok(encrypted)) => self.serve(service, encrypted, place).await,
                 Some(Err(error)) => self.tell_tls_failed(peer, &error.to_string()),
                 None => self.tell_tls_failed(peer, "the handshake took too long"),
             }
         } else {
-            self.serve(service, stream).await;
+            self.serve(service, stream, place).await;
         }
-        drop((busy, place));
     }
 
     fn tell_tls_failed(&self, peer: Option<IpAddr>, reason: &str) {
@@ -240,7 +278,7 @@ impl Hall {
         let _said_or_not = self.relay.sys.within(limits::REFUSAL_WAIT, say).await;
     }
 
-    async fn serve(&self, service: Service, stream: Box<dyn Stream>) {
+    async fn serve(&self, service: Service, stream: Box<dyn Stream>, place: &Place) {
         let relay = &self.relay;
         let settings = relay.settings();
         let config = &settings.config;
@@ -259,8 +297,8 @@ impl Hall {
         };
         drop(settings);
         let who = Who { peer, user: None, trusted };
-        let mut handler =
-            Receive::new(relay.clone(), self.control.clone(), service, who, stream.tls());
+        let receive = Receive::new(relay.clone(), self.control.clone(), service, who, stream.tls());
+        let mut handler = Guest::new(receive, place, relay.sys.clone());
         let mut session = Session::new(offer);
         let mut stream = Some(stream);
         let talk = drive::drive(&relay.sys, &mut stream, &mut session, &mut handler);
@@ -278,53 +316,6 @@ impl Hall {
 
 fn words(peer: Option<IpAddr>) -> String {
     peer.map_or_else(String::new, |peer| peer.to_string())
-}
-
-/// A place among the sessions, given back when dropped.
-struct Place {
-    peers: Rc<Peers>,
-    peer: Option<IpAddr>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut count = self.peers.count.borrow_mut();
-        if let Some(n) = count.get_mut(&self.peer) {
-            *n -= 1;
-            if *n == 0 {
-                count.remove(&self.peer);
-            }
-        }
-    }
-}
-
-impl Peers {
-    fn enter(
-        self: &Rc<Self>,
-        peer: Option<IpAddr>,
-        config: &Config,
-    ) -> Result<Place, &'static str> {
-        let peer = peer.map(household);
-        let mut count = self.count.borrow_mut();
-        if count.values().sum::<usize>() >= config.limits.sessions {
-            return Err("Too many sessions, try again later");
-        }
-        let own = count.entry(peer).or_default();
-        if *own >= config.limits.sessions_per_address {
-            return Err("Too many sessions from your address, try again later");
-        }
-        *own += 1;
-        Ok(Place { peers: self.clone(), peer })
-    }
-}
-
-/// Who a peer is for limits: an IPv4 address, or an IPv6 /64, which is what one household has to
-/// choose from.
-fn household(peer: IpAddr) -> IpAddr {
-    match peer {
-        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() >> 64 << 64)),
-        four @ IpAddr::V4(_) => four,
-    }
 }
 
 /// An address as limits and policy see it: an IPv4 peer of an IPv6 listener is an IPv4 peer.

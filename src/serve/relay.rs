@@ -1,5 +1,6 @@
 //! The relay's parts, in one place for all services.
 
+use super::noise::{Noise, Tell};
 use crate::{
     config::Config,
     relay::{
@@ -8,6 +9,7 @@ use crate::{
         envelope::{Envelope, Id, Progress},
         queue::Queue,
         resolve::Resolver,
+        sign::Keyring,
         spool::Spool,
         trace::{self, Event, History},
     },
@@ -16,6 +18,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     io,
     rc::Rc,
 };
@@ -32,6 +35,8 @@ pub struct Relay {
     pub accounts: Accounts,
     /// Names to addresses.
     pub resolver: Resolver,
+    /// What signs our mail.
+    pub keyring: Keyring,
     /// What happened.
     pub history: History,
     /// Raised once, when the relay should end.
@@ -42,10 +47,15 @@ pub struct Relay {
     pub urgent: Signal,
     /// When somebody out there was last reached.
     pub contact: Cell<Option<Instant>>,
+    /// Smarthosts that refuse our login at present, and how they put it. No more than there are
+    /// routes: when these change, all are forgotten.
+    pub barred: RefCell<BTreeMap<String, String>>,
     /// Sessions and attempts under way, for an orderly end.
     pub busy: Cell<usize>,
     /// Figures since the start.
     pub figures: Figures,
+    /// How much is told of what peers bring about at will.
+    pub noise: Noise,
     pub(super) settings: RefCell<Settings>,
 }
 
@@ -75,6 +85,8 @@ pub struct Figures {
     pub last_in: Cell<Option<(Instant, Option<Wall>)>>,
     /// Last recipient delivered.
     pub last_out: Cell<Option<(Instant, Option<Wall>)>>,
+    /// When the process started, once the clock has told.
+    pub started: Cell<Option<Wall>>,
 }
 
 /// One more (or `n` more).
@@ -93,8 +105,20 @@ impl Relay {
         self.settings.borrow().config.clone()
     }
 
-    /// Log line and history.
+    /// Log line and history; of what peers bring about at will, as much as [`Noise`] lets through.
     pub fn tell(&self, event: Event) {
+        if Noise::is_noise(&event) {
+            let peer = event.field("peer").parse().ok();
+            let trusted = peer.is_none() || self.settings().policy.is_trusted(peer);
+            match self.noise.tell(self.sys.clock.now(), trusted) {
+                Tell::No => return,
+                Tell::Yes(0) => {}
+                Tell::Yes(untold) => {
+                    let event = Event::new("untold").with("events", untold);
+                    trace::tell(&self.sys, &self.history, event);
+                }
+            }
+        }
         trace::tell(&self.sys, &self.history, event);
     }
 

@@ -1,9 +1,10 @@
 //! From nothing to a running relay, and back.
 
 use super::{
-    control::{self, Control, Files},
+    control::{self, Control, Files, Unloaded},
     desk::Desk,
     listen::{Doors, Service},
+    noise::Noise,
     relay::{Figures, Relay},
     web::{Web, office::AdminState, office::Office},
     work,
@@ -15,6 +16,7 @@ use crate::{
         queue::Queue,
         resolve::Resolver,
         schedule,
+        sign::Keyring,
         spool::{Recovered, Room, Spool},
         trace::{Event, History},
     },
@@ -50,7 +52,10 @@ pub struct Failed {
 pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     let disk = |error: std::io::Error| Failed { code: 74, words: vec![error.to_string()] };
     sys.disk.make_dir(".").await.map_err(disk)?;
-    let loaded = control::load(sys, &files).await.map_err(|words| Failed { code: 78, words })?;
+    let loaded = control::load(sys, &files).await.map_err(|unloaded| Failed {
+        code: if matches!(unloaded, Unloaded::Disk(_)) { 74 } else { 78 },
+        words: unloaded.words(),
+    })?;
     // Two relays on one spool would damage it: the socket of a living one answers.
     if sys.net.connect_local(CONTROL).await.is_ok() {
         let words = vec!["a relay is already running with this data directory".into()];
@@ -70,18 +75,22 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         queue: Queue::default(),
         accounts: Accounts::new(sys),
         resolver,
+        keyring: Keyring::default(),
         history: History::default(),
         stop: Signal::default(),
         changed: Signal::default(),
         urgent: Signal::default(),
         contact: Cell::new(None),
+        barred: RefCell::default(),
         busy: Cell::new(0),
         figures: Figures::default(),
+        noise: Noise::default(),
         settings: RefCell::new(control::settings(sys, loaded.config.clone())),
     });
     queue_up(&relay, &recovered);
     let control = Rc::new(Control::new(relay.clone(), files, loaded));
     control.certify().await;
+    control.load_keys().await;
     let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone()));
     let web = Web::new(sys.clone(), office);
     let local = sys.net.listen_local(CONTROL).map_err(disk)?;
@@ -188,8 +197,12 @@ impl Running {
         if let Err(error) = relay.spool.sync_now().await {
             relay.tell(Event::new("unsynced").with("reason", error));
         }
-        let _history_may_be_lost = relay.history.write(&relay.sys).await;
-        let _index_may_be_lost = relay.sys.index.flush().await;
+        // The history may be lost, and an index that hangs must not keep us.
+        let history = async {
+            drop(relay.history.write(&relay.sys).await);
+            drop(relay.sys.index.flush().await);
+        };
+        relay.sys.within(limits::STOP_WAIT, history).await;
         relay.sys.log.line("event=stopped");
     }
 }

@@ -3,8 +3,9 @@
 //! A message that is due becomes an [`Attempt`]: one job for its local recipients and one for each
 //! destination. Jobs for a destination wait in its lane (`serve/lane.rs`), where open connections
 //! take one after the other; where a lane has enough to do the message is parked until there is
-//! room. When the last job of an attempt has ended, the attempt is concluded: settled in the spool,
-//! and due again or gone.
+//! room. While the journal cannot be written, one message in a while is tried: the others would be
+//! delivered again after a restart. When the last job of an attempt has ended, the attempt is
+//! concluded: settled in the spool, and due again or gone.
 
 mod attempt;
 mod report;
@@ -23,6 +24,7 @@ use crate::{
         route::{self, Destination, Hop},
         trace::Event,
     },
+    time::Instant,
 };
 use std::{
     cell::Cell,
@@ -36,19 +38,24 @@ use std::{
 pub async fn work(relay: Rc<Relay>) {
     let lanes = Lanes::new(relay.clone());
     let active = Rc::new(Cell::new(0));
+    let mut probe = Instant::default();
     loop {
         let seen = relay.queue.work().count();
         if relay.is_stopping() {
             return lanes.close();
         }
         lanes.renew();
-        let next = if active.get() < limits::ACTIVE_MESSAGES {
-            relay.queue.next(relay.sys.clock.now())
+        let now = relay.sys.clock.now();
+        let next = if relay.spool.is_failing() && now < probe {
+            Err(Some(probe))
+        } else if active.get() < limits::ACTIVE_MESSAGES {
+            relay.queue.next(now)
         } else {
             Err(None)
         };
         match next {
             Ok(id) => {
+                probe = now + limits::FAILING_WAIT;
                 let slot = Slot::take(&relay, &active);
                 let (relay, lanes) = (relay.clone(), lanes.clone());
                 relay.clone().sys.spawn(async move { start(relay, lanes, id, slot).await });

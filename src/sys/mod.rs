@@ -4,6 +4,7 @@
 //! The real world is [`linux`], [`tls`] and [`index`]; the simulator in `tests/sim` is another one.
 
 pub mod index;
+pub mod keys;
 pub mod linux;
 pub mod tls;
 
@@ -78,6 +79,11 @@ pub trait Net {
     /// The private subnets this machine is attached to, loopback included, as (address, prefix
     /// bits), and the addresses of its default gateways, which are never to be trusted.
     fn attached(&self) -> Attached;
+    /// How many files and sockets may be open at once, after the system was asked for `wanted`
+    /// where it allows less.
+    fn open_at_most(&self, wanted: u64) -> u64 {
+        wanted
+    }
 }
 
 /// Where this machine is attached. See [`Net::attached`].
@@ -149,6 +155,20 @@ pub trait Disk {
     fn sync_dir<'a>(&'a self, dir: &'a str) -> Pending<'a, io::Result<()>>;
     /// Octets that may still be written to the file system that holds `dir`.
     fn room<'a>(&'a self, dir: &'a str) -> Pending<'a, io::Result<u64>>;
+    /// What has been asked of the storage since the start; nothing where nobody counts.
+    fn wear(&self) -> Wear {
+        Wear::default()
+    }
+}
+
+/// What the storage was asked to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wear {
+    /// Octets written, in whole pages of [`crate::limits::FLASH_PAGE_BYTES`]; pages written again
+    /// before they were synced count once. What a file system adds of its own is not in it.
+    pub octets: u64,
+    /// Syncs, of files and of directories.
+    pub syncs: u64,
 }
 
 /// How to open a file.
@@ -192,8 +212,14 @@ pub trait Index {
     -> Pending<'a, io::Result<Entries>>;
     /// Write what is buffered, before the end.
     fn flush(&self) -> Pending<'_, io::Result<()>>;
-    /// What went wrong with it since the start, in words for a person; empty where nothing did.
+    /// What is wrong with it now, in words for a person and with what they can do; empty where
+    /// nothing is. At once, also where the index itself is stuck.
     fn trouble(&self) -> String;
+    /// Octets that it has written since the start, as [`Wear::octets`]; `None` where it is not
+    /// known.
+    fn written(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Keys and values of the index.
@@ -295,6 +321,10 @@ pub trait Tasks {
     fn spawn(&self, task: Pending<'static, ()>);
     /// Run `work` on the blocking pool; see [`Sys::slow`].
     fn slow(&self, work: Box<dyn FnOnce() + Send + 'static>);
+    /// Resident memory of this process, octets; `None` where it is not known.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What the operating system asks of the relay.

@@ -12,6 +12,7 @@ import looks from "./looks.mjs";
 import mail from "./mail.mjs";
 import settings from "./settings.mjs";
 import { OUT, Trial, launch } from "./trial.mjs";
+import vitals from "./vitals.mjs";
 
 // Whoever ends this early ends what it has started, too: each Relay sees to its own at "exit".
 for (const [signal, code] of [
@@ -24,7 +25,7 @@ for (const [signal, code] of [
 const PATIENCE = 120000;
 
 const cases = [];
-for (const chapter of [entry, mail, settings, hostile, doors, looks])
+for (const chapter of [entry, mail, vitals, settings, hostile, doors, looks])
   chapter((name, work) => cases.push({ name, work }));
 const words = process.argv.slice(2);
 const chosen = cases.filter(({ name }) => !words.length || words.some((w) => name.includes(w)));

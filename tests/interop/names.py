@@ -1,5 +1,7 @@
 """Name servers: nsd has a zone of hosts, unbound resolves."""
-from world import DNS, HOSTS, folder, listening, once, start, until, write
+import signal
+
+from world import DNS, HOSTS, folder, listening, once, run, signalled, start, until, write
 
 ZONE = """$ORIGIN test.
 $TTL 60
@@ -67,6 +69,7 @@ zone:
 """.format(dns=DNS, d=data))
     write(data + "/unbound.conf", """server:
   interface: {dns}@10053
+  interface: {dns}@53
   do-ip6: no
   username: ""
   chroot: ""
@@ -85,6 +88,19 @@ stub-zone:
   name: "test."
   stub-addr: {dns}@10054
 """.format(dns=DNS, d=data))
-    start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd.log")
+    nsd = start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd.log")
     start(["unbound", "-d", "-c", data + "/unbound.conf"], "unbound.log")
     until(lambda: listening(DNS, 10053) and listening(DNS, 10054), 10, "name servers")
+    return nsd
+
+
+def publish(record, name):
+    """A further record, as a line of a zone file, and wait until the name servers tell it."""
+    with open(folder("dns") + "/test.zone", "a") as f:
+        f.write(record + "\n")
+    signalled(name_servers(), signal.SIGHUP)
+
+    def told():
+        # Of nsd first: what unbound was once told not to be there it remembers.
+        return "v=DKIM1" in run(["dig", "+short", "-p", "10054", "@" + DNS, name, "TXT"])
+    until(told, 10, name)

@@ -64,14 +64,18 @@ smtpd_tls_auth_only = yes
 """
 
 
-def postfix(name, *settings):
-    """Takes mail for every domain into one Maildir; `settings` are further lines of main.cf."""
+# The login of the smarthost by one mechanism alone, a port each.
+MECHANISMS = {m: 10031 + n for n, m in enumerate(["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"])}
+
+
+def postfix(name, *settings, services=""):
+    """Takes mail for every domain into one Maildir; `settings` are further lines of main.cf, `services` of master.cf."""
     data = folder("data", name)
     root = unpack("postfix", ["postfix"])
     accounts(data, [("postfix", 6101), ("postdrop", 6102), ("box", 6105)])
     certificate(data + "/etc/cert.pem", data + "/etc/key.pem", "mx.%s.test" % name)
     write(data + "/etc/postfix/main.cf", MAIN_CF % dict(name=name) + "\n".join(settings) + "\n")
-    write(data + "/etc/postfix/master.cf", MASTER_CF % (HOSTS[name], MX_PORT))
+    write(data + "/etc/postfix/master.cf", MASTER_CF % (HOSTS[name], MX_PORT) + services)
     write(data + "/etc/resolv.conf", "nameserver 127.7.0.54\n")  # where nobody is
     write(data + "/etc/hosts", "127.0.0.1 localhost\n")
     queue = "active bounce corrupt defer deferred flush hold incoming private saved trace pid maildrop public".split()
@@ -115,7 +119,9 @@ def seven():
 @once
 def with_login():
     dovecot.running()
-    return postfix("smarthost", LOGIN_CF, *TLS_CF)
+    service = HOSTS["smarthost"] + ":%d inet n - n - - smtpd -o smtpd_sasl_mechanism_filter=%s\n"
+    services = "".join(service % (port, mechanism.lower()) for mechanism, port in MECHANISMS.items())
+    return postfix("smarthost", LOGIN_CF, *TLS_CF, services=services)
 
 
 @once

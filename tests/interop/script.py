@@ -49,6 +49,14 @@ class Script:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
+        """Nobody listens here any more; closing alone would leave the thread that accepts one more session."""
+        try:
+            self.server.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # stopped already
         self.server.close()
 
     def listen(self):

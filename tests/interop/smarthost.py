@@ -25,6 +25,7 @@ def a_smarthost_gets_everything_over_TLS_with_a_login():
     box = postfix.with_login().box
     same(letter.octets, box.one(letter.mark))
     assert b"with ESMTPSA" in box.one(letter.mark)
+    w.logged("event=logged-in", "by=SCRAM-SHA-256")
     shown = w.cli("config", "show")
     assert "right" not in shown and HOST in shown, shown
 
@@ -91,3 +92,40 @@ def a_route_for_one_domain_leaves_the_others_alone():
     same(first.octets, postfix.with_login().box.one(first.mark))
     same(second.octets, postfix.with_tls().box.one(second.mark))
     assert not postfix.with_login().box.find(second.mark)
+
+
+def secret(mechanism, good):
+    if mechanism in ("XOAUTH2", "OAUTHBEARER"):
+        return {"token": "good-token" if good else "bad-token"}
+    return {"password": "right" if good else "no-good"}
+
+
+def by_mechanism(name, good):
+    """A relay that sends mail for `scram-sha-256.example` to a server that offers SCRAM-SHA-256 alone, and so on."""
+    postfix.with_login()
+    return Waypost(name, {"routes": [
+        {"for": mechanism.lower() + ".example", "via": "%s:%d" % (HOSTS["smarthost"], port), "tls": "require", "user": "me",
+         **secret(mechanism, good)} for mechanism, port in postfix.MECHANISMS.items()]})
+
+
+@case
+def each_mechanism_logs_in_where_it_is_offered_alone():
+    w = by_mechanism("mechanisms", True)
+    for mechanism in postfix.MECHANISMS:
+        letter = Letter(to="carol@%s.example" % mechanism.lower())
+        hand_in(w, letter)
+        same(letter.octets, postfix.with_login().box.one(letter.mark))
+        w.logged("event=logged-in", "by=" + mechanism)
+
+
+@case
+def a_wrong_secret_keeps_the_mail_with_each_mechanism_in_the_servers_words():
+    w = by_mechanism("wrong-secrets", False)
+    for mechanism in postfix.MECHANISMS:
+        letter = Letter(to="carol@%s.example" % mechanism.lower())
+        hand_in(w, letter)
+        w.logged(letter.mark, "event=deferred", "login refused", "535 5.7.8")
+        assert not postfix.with_login().box.find(letter.mark)
+    waiting = json.dumps(w.queue())
+    assert "invalid_token" in waiting or "status" in waiting, waiting
+    assert len([line for line in w.log().splitlines() if "event=skipped" in line]) == len(postfix.MECHANISMS), w.log()

@@ -7,11 +7,16 @@ import subprocess
 import threading
 import time
 
-from world import BINARY, DNS, MX_PORT, Maildir, folder, listening, start, stop, until, write
+from world import BINARY, DNS, MX_PORT, PORTS, Maildir, folder, listening, start, stop, until, write
 
 instances = []
 naming = threading.Lock()
-mine = threading.local()  # .instances: those that the running case has started
+mine = threading.local()  # .instances: those that the running case has started; .notes: what it has measured
+
+
+def tell(note):
+    """A figure that is printed below the running case."""
+    mine.notes.append(note)
 
 
 class Waypost:
@@ -24,10 +29,10 @@ class Waypost:
             mine.instances.append(self)
             n = len(instances)
         self.name, self.p, self.user = name, None, user
-        self.smtp, self.submission, self.submissions, self.web = (port + 10 * n for port in (24025, 24587, 24465, 24080))
+        self.smtp, self.submission, self.submissions, self.web = (port + 10 * n for port in PORTS)
         self.data = os.path.join(folder("waypost"), name)
         shutil.rmtree(self.data, ignore_errors=True)
-        os.makedirs(self.data)
+        os.makedirs(self.data, exist_ok=True)  # a file system may be mounted there
         document = {
             "hostname": "relay.test",
             "domains": ["relay.test"],
@@ -47,13 +52,16 @@ class Waypost:
             os.chown(os.path.join(self.data, "waypost.json"), user, user)
         self.up()
 
-    def up(self):
+    def command(self):
         command = [BINARY, "run", "--data", self.data]
         if self.user:
             # the build folder may be closed to others
             command[0] = shutil.copy(BINARY, os.path.join(folder("tmp"), "waypost"))
             command = ["setpriv", "--reuid=%d" % self.user, "--regid=%d" % self.user, "--clear-groups", *command]
-        self.p = start(command, "waypost-%s.log" % self.name)
+        return command
+
+    def up(self):
+        self.p = start(self.command(), "waypost-%s.log" % self.name)
         until(lambda: self.p.poll() is not None or listening("127.0.0.1", self.smtp), 15, "waypost to listen")
         assert self.p.poll() is None, "waypost ended at once: " + self.log()[-2000:]
         return self

@@ -16,6 +16,7 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(TOP, "target"))
 BINARY = os.environ.get("WAYPOST_BIN", os.path.join(TARGET, "release/waypost"))
 WORK = os.environ.get("INTEROP_WORK", "/tmp/waypost-interop")
 MX_PORT = 10025
+PORTS = (24025, 24587, 24465, 24080)  # SMTP, submission, submission over TLS, page; each relay 10 higher than the last
 DNS = "127.7.0.53"
 HOSTS = {
     "postfix": "127.7.0.2",

@@ -2,28 +2,28 @@
 
 use crate::{
     disk::{Chance, SimDisk},
+    door,
     medium::Medium,
     net::{self, Ear, Questions, RELAY, ROUTER},
+    shelf::{Ailment, Entries},
     tasks::Owner,
     world::{World, seconds},
 };
-use futures_lite::{AsyncRead, AsyncWrite};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     future::{pending, poll_fn},
     io::{self, ErrorKind},
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Poll, Waker},
 };
 use waypost::{
     relay::spool::{Room, Spool},
     serve::{control::Files, start},
     sys::{
-        Attached, Clock, Datagrams, Dice, Index, IndexChange, Listener, Log, Net, Order, Pending,
-        Range, Signals, Stream, Sys, Tasks, Tls, TlsError, TlsFacts, Trust, Wish,
+        Attached, Clock, Datagrams, Dice, Listener, Log, Net, Pending, Signals, Stream, Sys, Tasks,
+        Wish,
     },
     time::{Instant, Wall},
 };
@@ -51,12 +51,8 @@ pub struct Boot {
 pub struct Frailty {
     /// So many handshakes in a thousand fail.
     pub tls: u64,
-    /// So many operations of the index in a thousand fail.
-    pub index: u64,
+    pub index: Ailment,
 }
-
-/// What is left of the index between runs.
-pub type Entries = Rc<RefCell<BTreeMap<(String, Vec<u8>), Vec<u8>>>>;
 
 impl Boot {
     /// Switch the relay on.
@@ -87,27 +83,44 @@ impl Boot {
 
     /// What a spool holds that nobody uses, in words; empty where it holds nothing.
     pub fn look_into_spool(world: &World, run: u32, disk: &SimDisk, octets: u64) -> Vec<String> {
-        let plug = Plug::new(world, run, disk, &Entries::default());
-        let (sys, left) = (plug.sys(), Rc::new(RefCell::new(vec!["not opened".to_string()])));
-        let kept = left.clone();
-        let look = async move {
-            *kept.borrow_mut() = match Spool::open(&sys, Room::new(octets, octets)).await {
+        let left = Boot::borrowed(world, run, disk, &Entries::default(), move |sys| async move {
+            match Spool::open(&sys, Room::new(octets, octets)).await {
                 Ok((_, found)) => {
                     let damage = found.damaged.iter().map(|damage| format!("{damage:?}"));
                     found.entries.iter().map(|e| format!("{e:?}")).chain(damage).collect()
                 }
                 Err(error) => vec![error.to_string()],
-            };
-        };
-        world.spawn_for(Owner::Relay(run), Box::pin(look));
+            }
+        });
+        left.unwrap_or_else(|| vec!["not opened".to_string()])
+    }
+
+    /// What comes of `work` on the relay's machine within a minute, with no relay there.
+    pub fn borrowed<T: 'static, F: Future<Output = T> + 'static>(
+        world: &World,
+        run: u32,
+        disk: &SimDisk,
+        entries: &Entries,
+        work: impl FnOnce(Sys) -> F + 'static,
+    ) -> Option<T> {
+        let plug = Plug::new(world, run, disk, entries);
+        let (sys, came) = (plug.sys(), Rc::new(RefCell::new(None)));
+        let into = came.clone();
+        let task = async move { *into.borrow_mut() = Some(work(sys).await) };
+        world.spawn_for(Owner::Relay(run), Box::pin(task));
         world.run_until(world.now() + seconds(60));
         world.kill(Owner::Relay(run));
         plug.pull();
-        left.take()
+        came.take()
     }
 
     pub fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
+    }
+
+    /// How many tasks it has.
+    pub fn tasks(&self) -> usize {
+        self.world.tasks_of(Owner::Relay(self.run))
     }
 
     pub fn frailty(&self, frailty: Frailty) {
@@ -205,7 +218,21 @@ impl Plug {
 }
 
 /// What the relay holds in its hand.
-struct Socket(Rc<Plug>);
+pub struct Socket(Rc<Plug>);
+
+impl Socket {
+    pub fn world(&self) -> Option<World> {
+        self.0.world()
+    }
+
+    pub fn frailty(&self) -> Frailty {
+        self.0.frailty.get()
+    }
+
+    pub fn entries(&self) -> &Entries {
+        &self.0.entries
+    }
+}
 
 impl Clock for Socket {
     fn now(&self) -> Instant {
@@ -257,7 +284,8 @@ impl Net for Socket {
     }
 
     fn listen_local(&self, _path: &str) -> io::Result<Box<dyn Listener>> {
-        Ok(Box::new(Nobody))
+        let world = self.0.world().ok_or(ErrorKind::NotConnected)?;
+        Ok(Box::new(door::Door(Ear::of(&world, door::AT.into())?)))
     }
 
     fn connect(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Stream>>> {
@@ -287,179 +315,5 @@ impl Net for Socket {
             gateways: vec![ROUTER.into()],
             addresses: vec![RELAY.into()],
         }
-    }
-}
-
-/// A listener that nobody calls.
-struct Nobody;
-
-impl Listener for Nobody {
-    fn accept(&self) -> Pending<'_, io::Result<Box<dyn Stream>>> {
-        Box::pin(pending())
-    }
-
-    fn address(&self) -> Option<SocketAddr> {
-        None
-    }
-}
-
-impl Index for Socket {
-    fn apply(&self, batch: Vec<IndexChange>) -> Pending<'_, io::Result<()>> {
-        Box::pin(async move {
-            self.may_fail()?;
-            let mut entries = self.0.entries.borrow_mut();
-            for change in batch {
-                let key = (change.tree.to_string(), change.key);
-                match change.value {
-                    Some(value) => drop(entries.insert(key, value)),
-                    None => drop(entries.remove(&key)),
-                }
-            }
-            Ok(())
-        })
-    }
-
-    fn scan<'a>(
-        &'a self,
-        tree: &'static str,
-        range: Range<'a>,
-    ) -> Pending<'a, io::Result<Vec<(Vec<u8>, Vec<u8>)>>> {
-        Box::pin(async move {
-            self.may_fail()?;
-            let entries = self.0.entries.borrow();
-            let fits = |key: &[u8]| {
-                key.starts_with(range.prefix)
-                    && range.from.is_none_or(|from| match range.order {
-                        Order::Rising => key >= from,
-                        Order::Falling => key <= from,
-                    })
-            };
-            let found = entries.iter().filter(|((t, key), _)| t == tree && fits(key));
-            let mut found: Vec<_> = found.map(|((_, k), v)| (k.clone(), v.clone())).collect();
-            if range.order == Order::Falling {
-                found.reverse();
-            }
-            found.truncate(range.limit);
-            Ok(found)
-        })
-    }
-
-    fn flush(&self) -> Pending<'_, io::Result<()>> {
-        Box::pin(async { self.may_fail() })
-    }
-
-    fn trouble(&self) -> String {
-        String::new()
-    }
-}
-
-impl Socket {
-    fn may_fail(&self) -> io::Result<()> {
-        let world = self.0.world().ok_or(ErrorKind::NotConnected)?;
-        if world.permille(self.0.frailty.get().index) {
-            return Err(io::Error::other("the simulated index fails"));
-        }
-        Ok(())
-    }
-}
-
-impl Tls for Socket {
-    fn accept(
-        &self,
-        stream: Box<dyn Stream>,
-    ) -> Pending<'static, Result<Box<dyn Stream>, TlsError>> {
-        let result = self.veiled(stream, false);
-        Box::pin(async { result })
-    }
-
-    fn connect(
-        &self,
-        stream: Box<dyn Stream>,
-        _name: &str,
-        trust: Trust,
-    ) -> Pending<'static, Result<Box<dyn Stream>, TlsError>> {
-        let result = self.veiled(stream, trust == Trust::Verify);
-        Box::pin(async { result })
-    }
-
-    fn certificate(&self, _pem: &[u8], _key: &[u8]) -> Result<(), TlsError> {
-        Ok(())
-    }
-
-    fn self_signed(&self, _names: &[String]) -> Result<(String, String), TlsError> {
-        Ok(("certificate\n".into(), "key\n".into()))
-    }
-
-    fn authorities(&self, _pem: &[u8]) -> Result<(), TlsError> {
-        Ok(())
-    }
-}
-
-impl Socket {
-    /// Plain as before, and said to be encrypted.
-    fn veiled(&self, stream: Box<dyn Stream>, verified: bool) -> Result<Box<dyn Stream>, TlsError> {
-        let world = self.0.world().ok_or(TlsError::Failed("no power".into()))?;
-        if world.permille(self.0.frailty.get().tls) {
-            let words = "the simulated handshake fails".to_string();
-            return Err(if world.one_in(2) {
-                TlsError::OtherEngine(words)
-            } else {
-                TlsError::Failed(words)
-            });
-        }
-        let facts = TlsFacts {
-            version: "TLSv1.3".into(),
-            cipher: "TLS_AES_128_GCM_SHA256".into(),
-            engine: "simulated",
-            verified,
-        };
-        Ok(Box::new(Veil { stream, facts }))
-    }
-}
-
-struct Veil {
-    stream: Box<dyn Stream>,
-    facts: TlsFacts,
-}
-
-impl AsyncRead for Veil {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Veil {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, octets)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_close(cx)
-    }
-}
-
-impl Stream for Veil {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.stream.peer()
-    }
-
-    fn local(&self) -> Option<SocketAddr> {
-        self.stream.local()
-    }
-
-    fn tls(&self) -> Option<TlsFacts> {
-        Some(self.facts.clone())
     }
 }

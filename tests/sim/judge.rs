@@ -1,6 +1,7 @@
 //! The promises of DESIGN §1, held against what a life came to.
 
 use crate::{
+    dates,
     disk::SimDisk,
     letters::{Fate, HOME, Sent, Wish, mailbox, token},
     life::Life,
@@ -104,6 +105,7 @@ pub fn judge(life: &Life, left: &[String]) {
     let mut letters: BTreeMap<(u64, String), Vec<Arrival>> = BTreeMap::new();
     let mut reports = Vec::new();
     for arrival in arrivals(life) {
+        dates::judge(world, &arrival.to, &arrival.octets);
         if is_report(&arrival.octets) {
             reports.push((Report::read(&arrival.octets), arrival));
             continue;
@@ -121,6 +123,11 @@ pub fn judge(life: &Life, left: &[String]) {
         }
     }
     let mut failed: BTreeSet<(u64, String)> = BTreeSet::new();
+    // Where the disk fails, a report may have to go without the header of what it is about: then
+    // nobody here can tell which letter that was.
+    let (vague, reports): (Vec<_>, Vec<_>) =
+        reports.into_iter().partition(|(report, _)| life.case.disk_fails && report.token.is_none());
+    let vague: BTreeSet<String> = vague.into_iter().flat_map(|(report, _)| report.failed).collect();
     for (report, arrival) in &reports {
         judge_report(world, &sent, report, arrival);
         let tokens = report.failed.iter().map(|to| (report.token.unwrap_or(0), to.clone()));
@@ -133,6 +140,9 @@ pub fn judge(life: &Life, left: &[String]) {
         for (to, wish) in sent.owed().into_iter().filter(|(to, _)| to != CIRCLE) {
             let key = (sent.letter.token, to);
             let came = (letters.contains_key(&key), failed.contains(&key));
+            if came == (false, false) && vague.contains(&key.1) {
+                continue;
+            }
             judge_promise(world, sent, &key.1, wish, came);
         }
     }
@@ -299,6 +309,7 @@ fn judge_promise(world: &World, sent: &Sent, to: &str, wish: Wish, came: (bool, 
     let nobody = |address: &str| {
         let far = !address.ends_with(HOME);
         far && (address.starts_with("no-")
+            || address.starts_with("never-")
             || address.ends_with("@null.example")
             || address.ends_with("@nowhere.example"))
     };
@@ -326,7 +337,9 @@ fn judge_log(world: &World, case: &Case, log: &[Line]) {
     for line in log.iter().filter(|line| line.run > 0) {
         let text = &line.text;
         let must_not = [" panic=", "event=lost", "event=damaged", "given up after"];
-        if must_not.iter().any(|words| text.contains(words)) {
+        // What nobody ever takes may come to the end of its lifetime.
+        let ends = text.contains("to=never-") && text.starts_with("event=failed");
+        if !ends && must_not.iter().any(|words| text.contains(words)) {
             world.wrong(format!("it says {text}"));
         }
         if text.starts_with("event=unreadable") && !case.disk_fails {

@@ -85,6 +85,10 @@ impl Book {
         self.sent.borrow_mut().push(sent);
     }
 
+    pub fn forget(&self) {
+        *self.sent.borrow_mut() = Vec::new();
+    }
+
     pub fn all(&self) -> Vec<Sent> {
         self.sent.borrow().clone()
     }

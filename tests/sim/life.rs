@@ -2,13 +2,14 @@
 //! and then, and at last left in peace until everything has ended. Then it is judged.
 
 use crate::{
-    boot::{Boot, Entries, Frailty},
+    boot::{Boot, Frailty},
     disk::{Faults, SimDisk},
     judge::{self, Case},
     letters::Book,
     net::Line,
     senders::{Kind, Sender, rogues},
     servers::Servers,
+    shelf::{Ailment, Entries},
     world::{Stop, World, hours, minutes, seconds},
 };
 use futures_lite::future::block_on;
@@ -16,15 +17,24 @@ use std::{
     net::{IpAddr, Ipv4Addr},
     rc::Rc,
 };
-use waypost::sys::{Disk, Open, Wish};
+use waypost::{
+    limits,
+    sys::{Disk, Open, Wish},
+};
 
 /// Octets of the simulated flash, and of the spool on it.
 const FLASH: u64 = 64 << 20;
 pub const SPOOL: u64 = 4 << 20;
+/// Octets of the largest message.
+pub const MESSAGE: u64 = 300 << 10;
+/// Octets of a segment of that spool.
+pub const SEGMENT: u64 = limits::SEGMENT_BYTES_MIN as u64;
+/// Tasks of a relay that waits for whatever may come: what listens, what works and what keeps.
+const IDLE_TASKS: usize = 7;
 /// Sessions at once, in all and of one address.
 const SESSIONS: (usize, usize) = (8, 4);
 /// A date, in seconds since 1970: 2026-02-22.
-const TODAY: u64 = 1_771_700_000;
+pub const TODAY: u64 = 1_771_700_000;
 /// How long after the last trouble everything must have ended: the longest session with a server
 /// and the longest wait between attempts, and some.
 const PATIENCE: u64 = hours(9);
@@ -37,6 +47,8 @@ pub struct Came {
     pub delivered: usize,
     pub bounced: usize,
     pub crashes: usize,
+    /// It was stopped where it should be.
+    pub stepped: bool,
     /// What was wrong.
     pub wrongs: Vec<String>,
     /// All that happened, for whoever replays it.
@@ -58,7 +70,7 @@ pub struct Life {
 
 /// How the relay is stopped in its tracks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Crash {
+pub enum Crash {
     /// SIGKILL: the system goes on, with all that was written.
     Kill,
     /// The power is gone, with what was not synced.
@@ -80,6 +92,8 @@ impl Life {
         world.net().bounds(SESSIONS.0, SESSIONS.1);
         world.set_wall(Some(TODAY));
         disk.hold_below("spool", SPOOL);
+        let in_flight = SESSIONS.0 as u64 * MESSAGE + SEGMENT;
+        disk.leave_free("spool", limits::FILE_SYSTEM_SPARE_BYTES - in_flight);
         let (book, entries) = (Rc::default(), Entries::default());
         let (frailty, case) = (Frailty::default(), Case::default());
         let life = Life { world, disk, servers, book, entries, boot: None, runs: 0, frailty, case };
@@ -124,6 +138,11 @@ impl Life {
         self.boot = Some(boot);
     }
 
+    /// Let time pass until something stops it.
+    pub fn run_once(&mut self, until: u64) -> Stop {
+        self.world.run_until(until)
+    }
+
     /// Let time pass. A relay that ends by itself is started again, as an init system does.
     pub fn run(&mut self, until: u64) -> Stop {
         loop {
@@ -140,12 +159,47 @@ impl Life {
         }
     }
 
+    /// What is wrong with the machine beside its disk from now on.
+    pub fn ail(&mut self, frailty: Frailty) {
+        self.frailty = frailty;
+        if let Some(boot) = &self.boot {
+            boot.frailty(frailty);
+        }
+    }
+
+    /// The past is over: what was said, sent and delivered is forgotten, and so is the history.
+    pub fn forget(&mut self) {
+        self.world.forget_lines();
+        self.book.forget();
+        *self.servers.taken.borrow_mut() = Vec::new();
+        self.lose_index();
+        for (path, _) in self.disk.files("mail/") {
+            if path.contains("/new/") {
+                self.disk.lose_file(&path);
+            }
+        }
+        self.disk.write_back();
+    }
+
+    /// Somebody removes the index.
+    pub fn lose_index(&self) {
+        self.entries.borrow_mut().clear();
+    }
+
+    /// Events that are in the index.
+    pub fn index_lines(&self) -> usize {
+        let entries = self.entries.borrow();
+        let lines = |octets: &Vec<u8>| String::from_utf8_lossy(octets).matches("event=").count();
+        let plain: usize = entries.values().map(lines).sum();
+        plain
+    }
+
     /// The power is cut, and comes back.
     pub fn crash_now(&mut self) {
         self.crash(Crash::Cut);
     }
 
-    fn crash(&mut self, crash: Crash) {
+    pub fn crash(&mut self, crash: Crash) {
         let Some(boot) = self.boot.take() else { return };
         self.world.note(&format!("{crash:?}"));
         self.case.crashes.push(self.world.now());
@@ -252,9 +306,12 @@ impl Life {
         world.net().rough(*world.pick(&[0, 0, 40, 250]));
         self.servers.trouble(*world.pick(&[0, 150, 400, 800]), world.below(until));
         self.servers.names.trouble(*world.pick(&[0, 0, 150, 600]));
-        let frailty =
-            Frailty { tls: *world.pick(&[0, 0, 300]), index: *world.pick(&[0, 0, 0, 200, 1000]) };
-        self.frailty = frailty;
+        let index = Ailment {
+            fails: *world.pick(&[0, 0, 0, 200, 1000]),
+            slow: *world.pick(&[0, 0, 0, 0, 20_000]),
+            full: world.one_in(8),
+        };
+        self.frailty = Frailty { tls: *world.pick(&[0, 0, 300]), index };
         if world.one_in(6) {
             let faults = Faults { sync: 20, write: 20, names: 10 };
             self.disk.fail(faults);
@@ -331,10 +388,7 @@ impl Life {
         self.servers.names.trouble(0);
         self.disk.fail(Faults::default());
         self.disk.set_room(FLASH);
-        self.frailty = Frailty::default();
-        if let Some(boot) = &self.boot {
-            boot.frailty(self.frailty);
-        }
+        self.ail(Frailty::default());
     }
 
     /// Until nobody has anything to do; then an orderly end.
@@ -344,8 +398,23 @@ impl Life {
             self.world.wrong("it is still busy hours after the last trouble".into());
         }
         let Some(boot) = self.boot.take() else { return };
+        if boot.tasks() > IDLE_TASKS {
+            self.world.wrong(format!("{} tasks wait for something that never comes", boot.tasks()));
+        }
+        self.look_at_spool();
         self.stop(boot);
         self.case.look(&self.disk);
+    }
+
+    /// What no message needs has been given back.
+    fn look_at_spool(&self) {
+        let journal = self.disk.octets("spool/0");
+        if journal > SEGMENT * u64::from(limits::SEGMENTS_MIN + 1) {
+            self.world.wrong(format!("the empty journal takes {journal} octets"));
+        }
+        for (path, octets) in self.disk.files("spool/large/") {
+            self.world.wrong(format!("{path} of {octets} octets is left behind"));
+        }
     }
 
     /// It finishes what is in flight, and ends within seconds.
@@ -362,6 +431,7 @@ impl Life {
     pub fn end(mut self) -> Came {
         self.runs += 1;
         let left = Boot::look_into_spool(&self.world, self.runs, &self.disk, SPOOL);
+        self.look_at_spool();
         judge::judge(&self, &left);
         let sent = self.book.all();
         let log = self.world.lines();
@@ -372,6 +442,7 @@ impl Life {
             delivered: many("event=delivered"),
             bounced: many("event=bounced"),
             crashes: self.case.crashes.len(),
+            stepped: false,
             wrongs: self.world.wrongs(),
             log: log.iter().map(|l| format!("{:>12} {} {}", l.at, l.run, l.text)).collect(),
         };

@@ -13,25 +13,37 @@
     clippy::unused_self,
     reason = "taste of pedantic lints; a world that is only a test may be plainer"
 )]
-#![expect(unreachable_pub, reason = "the modules of one test, and disk.rs is of two")]
+#![expect(unreachable_pub, reason = "the modules of one test, and disk is of two")]
 
 mod boot;
 mod cable;
+mod clocks;
+mod crowds;
+mod dates;
 #[expect(dead_code, reason = "the simulation of the spool alone uses more of it")]
 mod disk;
+mod door;
+mod full;
+mod history;
+mod indexes;
 mod judge;
 mod letters;
 mod life;
 mod medium;
 mod names;
 mod net;
+mod nightly;
 mod reports;
 mod senders;
 mod servers;
+mod shelf;
 mod specials;
+mod steps;
 mod talk;
 mod tasks;
+mod veil;
 mod world;
+mod year;
 
 use life::Came;
 use std::{
@@ -97,6 +109,11 @@ fn live_all(seeds: Range<u64>, live: fn(u64) -> Came) {
     assert!(bad.is_empty(), "{} of {} lives went wrong", bad.len(), lived.len());
 }
 
+/// These seeds, or the one that is asked for.
+fn seeds(many: u64) -> Range<u64> {
+    number("SEED").map_or(0..many, |seed| seed..seed + 1)
+}
+
 #[test]
 fn every_promise_is_kept_through_crashes_and_faults() {
     let seeds = match (number("SEED"), number("SEEDS")) {
@@ -118,8 +135,7 @@ fn the_same_seed_gives_the_same_life() {
 
 #[test]
 fn thirty_days_without_a_line_are_held_against_no_message() {
-    let seeds = number("SEED").map_or(0..4, |seed| seed..seed + 1);
-    live_all(seeds, specials::outage);
+    live_all(seeds(4), specials::outage);
 }
 
 #[test]
@@ -130,4 +146,36 @@ fn a_message_that_goes_in_circles_ends() {
 #[test]
 fn a_user_far_away_may_send_with_the_right_password_only() {
     live_all(0..1, specials::login);
+}
+
+#[test]
+fn a_full_spool_is_told_and_has_room_again_when_the_mail_has_gone() {
+    live_all(seeds(3), full::spool);
+}
+
+#[test]
+fn a_full_file_system_is_told_and_room_is_left_to_others() {
+    live_all(seeds(4), full::file_system);
+}
+
+#[test]
+fn an_index_that_is_ill_or_gone_stops_no_mail() {
+    live_all(seeds(3), indexes::ill);
+}
+
+#[test]
+fn a_clock_that_is_not_set_or_jumps_neither_ends_a_message_nor_hastens_it() {
+    live_all(seeds(6), clocks::jumps);
+}
+
+#[test]
+fn ten_thousand_recipients_owed_are_reached_when_the_line_is_up() {
+    live_all(seeds(1), crowds::ten_thousand);
+}
+
+#[test]
+fn a_relay_may_be_cut_off_or_killed_after_each_operation_of_its_disk() {
+    live_all(seeds(steps::MOST), steps::step);
+    let stepped = |n| steps::step(n).stepped;
+    assert!(stepped(steps::MOST / 2) && !stepped(steps::MOST - 1), "everywhere, and no more");
 }

@@ -45,6 +45,8 @@ pub struct Net {
     /// Connections made so far.
     number: Cell<u64>,
     cables: RefCell<Vec<Weak<Cable>>>,
+    /// The most connections that the relay had to others at once.
+    most: Cell<usize>,
     names: RefCell<Option<Rc<Names>>>,
     /// Sessions that the relay serves: the number of the connection, and whose it is.
     served: RefCell<BTreeMap<u64, IpAddr>>,
@@ -106,6 +108,24 @@ impl Net {
         self.cables.borrow_mut().retain(|cable| cable.strong_count() > 0);
         let cables: Vec<_> = self.cables.borrow().iter().filter_map(Weak::upgrade).collect();
         cables.iter().for_each(|cable| act(cable));
+    }
+
+    fn note(&self, cable: &Rc<Cable>, from: IpAddr) {
+        let mut cables = self.cables.borrow_mut();
+        cables.retain(|cable| cable.strong_count() > 0);
+        cables.push(Rc::downgrade(cable));
+        let relays = |cable: &Weak<Cable>| {
+            cable.upgrade().is_some_and(|cable| cable.address(End::Caller).ip() == RELAY)
+        };
+        if from == RELAY {
+            let now = cables.iter().filter(|cable| relays(cable)).count();
+            self.most.set(self.most.get().max(now));
+        }
+    }
+
+    /// The most connections that the relay had to others at once.
+    pub fn most_from_relay(&self) -> usize {
+        self.most.get()
     }
 
     /// So many connections in a thousand go wrong from now on.
@@ -185,7 +205,7 @@ pub async fn connect(world: &World, from: IpAddr, to: SocketAddr) -> io::Result<
         fault: world.permille(net.rough.get()).then(|| fault(world)),
     };
     let cable = Cable::new(world, make);
-    net.cables.borrow_mut().push(Rc::downgrade(&cable));
+    net.note(&cable, from);
     let (caller, listener) = cable.wires();
     backlog.waiting.borrow_mut().push_back(listener);
     if let Some(waker) = backlog.waker.borrow_mut().take() {

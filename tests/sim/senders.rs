@@ -120,10 +120,20 @@ impl Sender {
         }
     }
 
+    /// Note what became of a letter that was sent to its end, for all its recipients.
+    pub fn note(&self, letter: Letter, code: u16) {
+        let now = self.world.now();
+        let accepted = (0..letter.to.len()).collect();
+        let fate = if code == 250 { Fate::Promised(now) } else { Fate::Refused };
+        self.book.note(Sent { letter, by: self.address, accepted, fate, at: now });
+    }
+
     /// A session without any oddity.
     pub async fn plainly(&self, letters: Vec<Letter>) -> io::Result<()> {
+        // A crowd of commands might fill the window one way while the replies fill it the other: a
+        // client that pipelines must look out for that (RFC 2920 §3.1), and this one cannot.
         let manner = Manner {
-            pipelining: true,
+            pipelining: letters.iter().all(|letter| letter.to.len() < 10),
             encrypted: false,
             chunking: false,
             submission: false,

@@ -106,6 +106,7 @@ fn zone() -> BTreeMap<&'static str, Vec<Record>> {
     zone.insert("three.example", vec![Record::Mx(5, "alias.three.example")]);
     zone.insert("alias.three.example", vec![Record::Cname("mx.three.example")]);
     zone.insert("null.example", vec![Record::Mx(0, "")]);
+    zone.insert("*.many.example", vec![Record::Mx(10, "two.example")]);
     zone.insert("via.example", vec![Record::Mx(10, "trap.example")]);
     zone
 }
@@ -321,7 +322,10 @@ impl Desk<'_> {
         let put_off = match self.quirk {
             Quirk::PutOff => true,
             Quirk::PutSomeOff => world.one_in(2),
-            _ => to.starts_with("later-") && world.now() < self.server.later.get(),
+            _ => {
+                let later = to.starts_with("later-") && world.now() < self.server.later.get();
+                later || to.starts_with("never-")
+            }
         };
         if to.starts_with("no-") {
             return self.say("550 5.1.1 nobody of that name").await;
@@ -414,7 +418,8 @@ impl Desk<'_> {
         }
     }
 
-    /// What was sent to a server that knows no 8BITMIME, as it was before it was converted.
+    /// What was sent to a server that knows no 8BITMIME, as it was before it was converted; a
+    /// report that returns such a message stays as it came.
     fn in_eight_bits(&self, octets: &[u8]) -> Vec<u8> {
         const ADDED: &str = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=";
         if !octets.is_ascii() {
@@ -423,6 +428,9 @@ impl Desk<'_> {
         let text = String::from_utf8_lossy(octets);
         let converted = text.split_once(ADDED).and_then(|(header, rest)| {
             let (_, body) = rest.split_once("Encoding: quoted-printable\r\n\r\n")?;
+            if header.contains("\r\n\r\n") {
+                return None;
+            }
             Some([header.as_bytes(), b"\r\n", &unquoted(body)].concat())
         });
         converted.unwrap_or_else(|| octets.to_vec())

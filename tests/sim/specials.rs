@@ -18,12 +18,12 @@ use std::{
 
 const DAY: u64 = hours(24);
 
-fn sender(life: &Life, kind: Kind, address: [u8; 4]) -> Sender {
+pub fn sender(life: &Life, kind: Kind, address: [u8; 4]) -> Sender {
     let address = IpAddr::from(address);
     Sender { world: life.world.clone(), book: life.book.clone(), kind, address }
 }
 
-fn letter(sender: &Sender, to: &[&str]) -> Letter {
+pub fn letter(sender: &Sender, to: &[&str]) -> Letter {
     let to = to.iter().map(|to| ((*to).to_string(), Wish::Default)).collect();
     sender.letter_to("sender@two.example".into(), to)
 }

@@ -42,6 +42,19 @@ impl Talk {
         }
     }
 
+    /// All that comes until the other side hangs up.
+    pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
+        loop {
+            match self.hear().await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(std::mem::take(&mut self.heard));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// A line without its end.
     pub async fn line(&mut self) -> io::Result<String> {
         loop {

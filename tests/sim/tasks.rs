@@ -70,6 +70,11 @@ impl Tasks {
         self.slots.borrow_mut().insert(id, Slot { owner, future: Some(future), bell });
     }
 
+    /// How many tasks `owner` has.
+    pub fn of(&self, owner: Owner) -> usize {
+        self.slots.borrow().values().filter(|slot| slot.owner == owner).count()
+    }
+
     /// How many tasks could run now.
     pub fn ready(&self) -> usize {
         lock(&self.ready).len()

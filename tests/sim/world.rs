@@ -33,6 +33,8 @@ struct Inner {
     /// Seconds since 1970 when the world began, as the board's clock has it now; `None`: it is not
     /// set.
     wall: Cell<Option<u64>>,
+    /// Until when, in milliseconds, it was otherwise set before.
+    walls: RefCell<Vec<(u64, Option<u64>)>>,
     log: RefCell<Vec<Line>>,
     wrong: RefCell<Vec<String>>,
     /// Operations of the disk that are left before the next stop; 0: none is planned.
@@ -78,6 +80,7 @@ impl World {
             timers: RefCell::default(),
             timer: Cell::new(0),
             wall: Cell::new(None),
+            walls: RefCell::default(),
             log: RefCell::default(),
             wrong: RefCell::default(),
             operations: Cell::new(0),
@@ -132,7 +135,29 @@ impl World {
 
     /// Set the board's clock, as seconds since 1970 at the beginning of the world.
     pub fn set_wall(&self, began: Option<u64>) {
-        self.0.wall.set(began);
+        self.0.walls.borrow_mut().push((self.now(), self.0.wall.replace(began)));
+    }
+
+    /// The board's clock has shown this time, or will have within `ahead` seconds.
+    pub fn has_shown(&self, wall: Wall, ahead: u64) -> bool {
+        let mut walls = self.0.walls.borrow().clone();
+        walls.push((self.now(), self.0.wall.get()));
+        let mut from = 0;
+        walls.into_iter().any(|(until, began)| {
+            let shown = began.map(|began| began + from / 1000..=began + until / 1000 + ahead);
+            from = until;
+            shown.is_some_and(|shown| shown.contains(&wall.0))
+        })
+    }
+
+    /// How many tasks `owner` has.
+    pub fn tasks_of(&self, owner: Owner) -> usize {
+        self.0.tasks.of(owner)
+    }
+
+    /// What was said so far is forgotten.
+    pub fn forget_lines(&self) {
+        *self.0.log.borrow_mut() = Vec::new();
     }
 
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {

@@ -19,7 +19,7 @@ use waypost::{
 const SMALL: Room = Room { octets: 16 * 64 * 1024, message: 60 * 1024, segment_bytes: 64 * 1024 };
 
 /// Run `work` with a new spool on a disk without faults, until nothing is left to do.
-fn with_spool<F: Future<Output = ()> + 'static>(
+pub(crate) fn with_spool<F: Future<Output = ()> + 'static>(
     room: Room,
     work: impl FnOnce(Sys, Spool) -> F + 'static,
 ) -> (World, SimDisk) {
@@ -47,7 +47,10 @@ fn envelope(recipients: usize, orcpt: usize) -> Envelope {
     Envelope { recipients: (0..recipients).map(recipient).collect(), ..Envelope::default() }
 }
 
-async fn commit(spool: &Spool, size: usize) -> Result<waypost::relay::spool::Entry, SpoolError> {
+pub(crate) async fn commit(
+    spool: &Spool,
+    size: usize,
+) -> Result<waypost::relay::spool::Entry, SpoolError> {
     let mut draft = spool.draft();
     // A failure is told again at commit.
     draft.append(&vec![b'x'; size]).await.ok();

@@ -120,6 +120,7 @@ impl Life {
         Envelope {
             from: (self.world.below(4) > 0).then(|| address("cam@home.arpa".into())),
             recipients: recipients.collect(),
+            ours: self.world.below(2) > 0,
             arrived: (self.world.below(3) > 0).then(|| Wall(self.world.below(1 << 40))),
             source: self.text(30),
             message_id: self.text(40),
@@ -158,10 +159,16 @@ impl Life {
 
     async fn send(&self) {
         let (envelope, octets) = (self.envelope(), self.octets());
+        // Others may wait for this one, and this one may dawdle.
+        let coming = (self.world.below(3) > 0).then(|| self.spool.expect());
+        if self.world.below(4) == 0 {
+            self.sys.sleep(Duration::from_millis(self.world.below(4))).await;
+        }
         let Some(draft) = self.draft(&octets).await else { return };
         if self.world.below(20) == 0 {
             return;
         }
+        drop(coming);
         let id = draft.id();
         let start = {
             let mut model = self.model.borrow_mut();

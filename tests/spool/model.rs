@@ -10,7 +10,21 @@ use waypost::{
     },
 };
 
+/// How what was recovered differs from what should be there: not at all, where nothing is damaged.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    /// Promised messages that are not there, or cannot be read.
+    pub(crate) missing: usize,
+    /// Of them, those that are not there.
+    pub(crate) lost: usize,
+    /// Messages that are there and should not be.
+    pub(crate) back: usize,
+    /// Places that are said to be damaged.
+    pub(crate) told: usize,
+}
+
 /// A message as its sender knows it.
+#[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) envelope: Envelope,
     pub(crate) octets: Vec<u8>,
@@ -31,7 +45,7 @@ pub(crate) struct Sent {
 }
 
 /// All messages.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) sent: BTreeMap<Id, Sent>,
     /// Messages that must never be seen again.
@@ -94,9 +108,9 @@ impl Model {
         self.sent.iter().filter(|(_, sent)| idle(sent)).map(|(id, _)| *id).collect()
     }
 
-    /// Compare with what was recovered, and go on from there. Tells how many promised messages are
-    /// missing, which without damage is a failure.
-    pub(crate) fn recovered(&mut self, recovered: &Recovered) -> usize {
+    /// Compare with what was recovered, and go on from there. Any difference is a failure where
+    /// nothing was damaged, and told otherwise.
+    pub(crate) fn recovered(&mut self, recovered: &Recovered) -> Found {
         self.lazy.clear();
         let found: BTreeSet<Id> = recovered.entries.iter().map(|entry| entry.id).collect();
         assert_eq!(found.len(), recovered.entries.len(), "an id twice");
@@ -121,6 +135,7 @@ impl Model {
                 missing += 1;
             }
         }
+        let back = found.iter().filter(|id| !self.sent.contains_key(id)).count();
         let lost: Vec<Id> = self.sent.keys().filter(|id| !found.contains(id)).copied().collect();
         for id in lost {
             self.end(id);
@@ -132,7 +147,7 @@ impl Model {
             assert_eq!(usize::from(entry.recipients), sent.envelope.recipients.len());
             (sent.promised, sent.ending, sent.busy, sent.replaced_by) = (true, false, false, None);
         }
-        missing
+        Found { missing, lost: missing, back, told: recovered.damage_count }
     }
 
     /// What was loaded of a message after a recovery: whole, and no older than what was durable.

@@ -1,18 +1,22 @@
 //! The sending side: `tests/transcript/client`.
 //!
-//! `@` describes the plan: `none`, `may`, `must` or `implicit`; `login:USER:PASSWORD`; `in-clear`;
-//! `no-chunks`.
-//! Questions are `Next`, `Chunk OFFSET`, `Unusable OUTCOME` and `Report OUTCOME | OUTCOME`, an
-//! outcome being `STATUS HOST: TEXT` or, where it is our own, `STATUS: TEXT`; ` (theirs to report)`
-//! behind them where the server offers DSN. Answers are `Quit`,
-//! `Noted`, `Abort`, `Chunk OCTETS` and `Send <FROM> <TO> …` with the words `size=`, `8bit`,
-//! `utf8`, `ret=`, `envid=` after it, and `orcpt=`, `notify=` after their `<TO>`.
+//! `@` describes the plan: `none`, `may`, `must` or `implicit`; `login:USER:PASSWORD` or
+//! `token:USER:TOKEN`; `in-clear`; `without:MECHANISM`; `no-chunks`. The dice always show zeros.
+//! Questions are `Next`, `Chunk OFFSET`, `Stretch N times`, `LoggedIn MECHANISM` (with ` after …`
+//! and those that came to nothing), `Unusable OUTCOME` and `Report OUTCOME | OUTCOME`, an outcome
+//! being `STATUS HOST: TEXT` or, where it is our own, `STATUS: TEXT`; ` (theirs to report)` behind
+//! them where the server offers DSN. Answers are `Quit`, `Noted`, `Abort`, `Chunk OCTETS`,
+//! `Stretched` (with the 32 octets in hexadecimal, or nothing) and `Send <FROM> <TO> …` with the
+//! words `size=`, `8bit`, `utf8`, `ret=`, `envid=` after it, and `orcpt=`, `notify=` after their
+//! `<TO>`.
 
 use crate::replay::{Actor, octets, replay, replay_folder};
 use waypost::proto::{
     mail::address::Address,
+    sasl::{Key, Mechanism, Secret},
     smtp::client::{
-        Answer, Ask, Chunking, Forward, Login, Outgoing, Plan, Reporter, Security, Session,
+        Answer, Ask, Chunking, Forward, Login, LoginPlan, Outgoing, Plan, Reporter, Security,
+        Session,
     },
     status::Outcome,
 };
@@ -32,6 +36,7 @@ impl Actor for Client {
             host: "mx".into(),
             chunking: Chunking::Large,
         };
+        let (mut login, mut without) = (None, Vec::new());
         let in_clear = directives.contains(&"in-clear");
         for word in directives {
             match word.split(':').collect::<Vec<_>>()[..] {
@@ -41,12 +46,23 @@ impl Actor for Client {
                 ["must"] => plan.security = Security::Must,
                 ["implicit"] => plan.security = Security::Implicit,
                 ["login", user, password] => {
-                    let (user, password) = (user.into(), password.into());
-                    plan.login = Some(Login { user, password, in_clear });
+                    let secret = Secret::Password(password.into());
+                    login = Some(Login { user: user.into(), secret, in_clear });
+                }
+                ["token", user, token] => {
+                    let secret = Secret::Token(token.into());
+                    login = Some(Login { user: user.into(), secret, in_clear });
+                }
+                ["without", name] => {
+                    let named = Mechanism::ALL.into_iter().find(|m| m.name() == name);
+                    without.push(named.ok_or("no such mechanism")?);
                 }
                 _ => return Err(format!("no such directive: {word}")),
             }
         }
+        let server = ("mx.example".into(), 587);
+        plan.login =
+            login.map(|login| Box::new(LoginPlan { login, without, server, chance: [0, 0] }));
         Ok(Session::new(plan))
     }
 
@@ -54,6 +70,14 @@ impl Actor for Client {
         match ask {
             Ask::Next => "Next".into(),
             Ask::Chunk(offset) => format!("Chunk {offset}"),
+            Ask::Stretch(work) => format!("Stretch {work:?}"),
+            Ask::LoggedIn(mechanism, failed) if failed.is_empty() => {
+                format!("LoggedIn {mechanism}")
+            }
+            Ask::LoggedIn(mechanism, failed) => {
+                let failed: Vec<&str> = failed.iter().map(|failed| failed.name()).collect();
+                format!("LoggedIn {mechanism} after {}", failed.join(" "))
+            }
             Ask::Unusable(outcome) => format!("Unusable {}", describe(outcome)),
             Ask::Report(outcomes, reporter) => {
                 let outcomes: Vec<String> = outcomes.iter().map(describe).collect();
@@ -68,11 +92,22 @@ impl Actor for Client {
             ("Quit", "") => Ok(Answer::Quit),
             ("Noted", "") => Ok(Answer::Noted),
             ("Abort", "") => Ok(Answer::Abort),
+            ("Stretched", "") => Ok(Answer::Stretched(None)),
+            ("Stretched", hex) => Ok(Answer::Stretched(Some(key(hex)?))),
             ("Chunk", body) => Ok(Answer::Chunk(octets(body)?)),
             ("Send", words) => outgoing(words).map(|message| Answer::Send(Box::new(message))),
             _ => Err(format!("no such answer: {text}")),
         }
     }
+}
+
+fn key(hex: &str) -> Result<Key, String> {
+    let mut octets = [0; 32];
+    for (n, octet) in octets.iter_mut().enumerate() {
+        let digits = hex.get(2 * n..2 * n + 2).ok_or("a key has 32 octets")?;
+        *octet = u8::from_str_radix(digits, 16).map_err(|e| e.to_string())?;
+    }
+    Ok(Key(octets))
 }
 
 fn describe(outcome: &Outcome) -> String {

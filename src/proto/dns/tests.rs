@@ -229,6 +229,9 @@ fn names_become_a_labels() {
         ("a..b", None),
         ("ä b.example", None),
         ("a\u{2028}b", None),
+        ("\\", None),
+        ("a\\.b", None),
+        ("a/b.example", None),
     ] {
         assert_eq!(ascii_name(from).as_deref(), to, "{from:?}");
     }

@@ -34,17 +34,15 @@ impl Address {
             Some("") => return Err("the domain is empty"),
             Some(domain) => domain,
         };
+        // Some letters are longer in lower case: what counts is what is kept.
+        let domain = domain.to_lowercase();
         if !domain.is_empty() {
-            check_domain(domain)?;
+            check_domain(&domain)?;
         }
+        let text = if domain.is_empty() { local.to_string() } else { format!("{local}@{domain}") };
         if text.len() > limits::PATH_BYTES - 2 {
             return Err("longer than 254 octets");
         }
-        let text = if domain.is_empty() {
-            local.to_string()
-        } else {
-            format!("{local}@{}", domain.to_lowercase())
-        };
         Ok(Address { text, at: end })
     }
 
@@ -119,7 +117,7 @@ fn check_domain(domain: &str) -> Result<(), &'static str> {
     }
     if let Some(literal) = domain.strip_prefix('[') {
         let inside = literal.strip_suffix(']').ok_or("an address literal without its ]")?;
-        let address = inside.strip_prefix("IPv6:").or_else(|| inside.strip_prefix("ipv6:"));
+        let address = inside.strip_prefix("ipv6:");
         let good = match address {
             Some(six) => six.parse::<core::net::Ipv6Addr>().is_ok(),
             None => inside.parse::<core::net::Ipv4Addr>().is_ok(),
@@ -130,12 +128,13 @@ fn check_domain(domain: &str) -> Result<(), &'static str> {
         if label.is_empty() || label.len() > 63 {
             return Err("a domain label is empty or longer than 63 octets");
         }
-        // Underscores are in real host names of devices.
+        // Underscores are in real host names of devices. Beyond ASCII a label has marks as well as
+        // letters (RFC 5892 §2.1); which of them may stand where is judged when DNS is asked.
         let good = |c: char| {
             c.is_ascii_alphanumeric()
                 || c == '-'
                 || c == '_'
-                || (!c.is_ascii() && c.is_alphanumeric())
+                || (!c.is_ascii() && !c.is_control() && !c.is_whitespace())
         };
         if !label.chars().all(good) {
             return Err("a character in the domain that is not allowed there");
@@ -182,6 +181,19 @@ mod tests {
         ] {
             assert!(Address::parse(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn an_address_reads_back_as_it_prints() {
+        // A dotted capital I becomes two characters in lower case, one of them a mark.
+        let hindi = "a@\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}.example";
+        for text in ["a@\u{130}.example", hindi, "A@[IPv6:2001:DB8::1]", "a@\u{212a}.example"] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(Address::parse(address.as_str()), Ok(address), "{text}");
+        }
+        let label = "\u{23a}".repeat(31);
+        let long = format!("a@{label}.{label}.{label}.{}", "\u{23a}".repeat(30));
+        assert!(long.len() <= 254 && Address::parse(&long).is_err(), "longer in lower case");
     }
 
     #[test]

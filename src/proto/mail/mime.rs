@@ -231,6 +231,9 @@ mod tests {
         let long = quoted_printable(&[b'x'; 200]);
         assert!(long.split("\r\n").all(|line| line.len() <= 76), "{long}");
         assert_eq!(long.replace("=\r\n", ""), "x".repeat(200));
+        // The same holds for a line that starts after a soft line break.
+        let broken = quoted_printable(&[&[b'x'; 75][..], b".", &[b'y'; 72], b"From"].concat());
+        assert!(broken.contains("=\r\n=2Ey") && broken.contains("=\r\n=46rom"), "{broken}");
         let every: Vec<u8> = (0..=255).collect();
         let encoded = quoted_printable(&every).replace("=\r\n", "").replace('_', "=5F");
         assert_eq!(q(&encoded), Some(every));

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod date;
+pub mod dkim;
 pub mod downgrade;
 pub mod dsn;
 pub mod header;

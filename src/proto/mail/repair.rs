@@ -206,7 +206,9 @@ impl<'a> Repair<'a> {
         for field in header::fields(self.header) {
             let name = single(&field);
             let again = name.is_some_and(|name| done.contains(&name));
-            if !again {
+            // An empty Message-ID is as good as none: the next one counts.
+            let is_none = name == Some("Message-ID") && is_blank(field.value);
+            if !again && !is_none {
                 done.extend(name);
             }
             match name {
@@ -219,7 +221,7 @@ impl<'a> Repair<'a> {
                     self.put("X-Original-Date", field.value);
                     self.note("Date replaced");
                 }
-                Some("Message-ID") if is_blank(field.value) => {}
+                Some(_) if is_none => {}
                 Some(name @ ("To" | "Cc" | "Reply-To")) => self.recipients(name, &field, again),
                 Some(_) if again => self.note("repeated field removed"),
                 Some("Sender") => self.put_completed(&field, field.value),

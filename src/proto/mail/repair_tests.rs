@@ -69,6 +69,14 @@ fn a_message_from_a_stranger_is_not_touched() {
 }
 
 #[test]
+fn of_two_message_ids_the_first_that_is_not_empty_stays() {
+    for empty in ["Message-ID:\r\n", "Message-ID: <>\r\n"] {
+        let (header, repairs) = submitted(&format!("{empty}{GOOD}"));
+        assert_eq!((header.as_str(), repairs), (GOOD, vec![]), "{empty}");
+    }
+}
+
+#[test]
 fn bcc_never_leaves_the_house() {
     let (header, repairs) =
         submitted(&format!("Bcc: s@x,\r\n t@y\r\nbcc:\r\nResent-BCC : u@z\r\n{GOOD}"));

@@ -5,6 +5,7 @@ mod world;
 use super::*;
 use crate::proto::{
     mail::address::Address,
+    sasl::Secret,
     smtp::client::{Forward, Login},
 };
 use std::{
@@ -78,13 +79,18 @@ impl Freight for Crate {
 }
 
 fn mx() -> Destination {
-    Destination { next: NextHop::Mx("y.example".into()), tls: TlsPolicy::May, login: None }
+    let next = NextHop::Mx("y.example".into());
+    Destination { next, tls: TlsPolicy::May, login: None, sign: true }
 }
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
     let in_clear = tls == TlsPolicy::None;
-    let login = login.then(|| Login { user: "tim".into(), password: "secret".into(), in_clear });
-    Destination { next: NextHop::Smarthost("one.example".into(), port), tls, login }
+    let login = login.then(|| {
+        let secret = Secret::Password("secret".into());
+        Login { user: "tim".into(), secret, in_clear }
+    });
+    let next = NextHop::Smarthost("one.example".into(), port);
+    Destination { next, tls, login, sign: false }
 }
 
 fn run(
@@ -100,6 +106,7 @@ fn run(
         hostname: "relay.example",
         port: 25,
         ipv6: false,
+        without: &[],
         chunkless: &Chunkless::default(),
     };
     world.run(deliver(&way, destination, freight))
@@ -298,6 +305,7 @@ fn no_more_addresses_than_the_bound_are_tried() {
             hostname: "x",
             port: 25,
             ipv6: true,
+            without: &[],
             chunkless: &Chunkless::default(),
         };
         let mut freight = Crate::new(1, 1);
@@ -322,6 +330,7 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
         hostname: "x",
         port: 25,
         ipv6: false,
+        without: &[],
         chunkless: &Chunkless::default(),
     };
     let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
@@ -335,11 +344,23 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
 #[test]
 fn mail_waits_where_a_smarthost_wants_a_login_that_was_not_given() {
     let rules = || opens(&[("MAIL", "530 5.7.0 Authentication required")]);
-    for (destination, status) in [(smarthost(25, TlsPolicy::May, false), "4.7.0"), (mx(), "5.7.0")]
+    for (destination, status) in [(smarthost(25, TlsPolicy::May, false), "4.7.8"), (mx(), "5.7.0")]
     {
         let mut freight = Crate::new(1, 1);
         assert_eq!(run(&destination, &mut freight, &world(rules, rules)), Ok(()));
         assert_eq!(freight.statuses(), [status]);
+    }
+}
+
+#[test]
+fn what_a_servers_says_about_a_login_counts_from_a_smarthost_alone() {
+    for (command, status) in [("", "4.7.0"), ("MAIL", "4.7.0"), ("RCPT", "4.7.0")] {
+        let world = World::new(move |_| Knock::Opens(server(&[(command, "450 4.7.8 Log in")])));
+        let mut freight = Crate::new(1, 1);
+        match run(&mx(), &mut freight, &world) {
+            Ok(()) => assert_eq!(freight.statuses(), [status], "{command}"),
+            Err(failure) => assert_eq!(failure.outcome.status.to_string(), status, "{command}"),
+        }
     }
 }
 
@@ -446,6 +467,7 @@ fn a_server_that_does_not_take_the_chunks_it_offers_gets_data_next_time() {
             hostname: "x",
             port: 25,
             ipv6: false,
+            without: &[],
             chunkless: &chunkless,
         };
         let mut freight = Crate::new(1, 1);

@@ -1,7 +1,10 @@
 //! The way of a recipient.
 
 use super::*;
-use crate::config::{Alias, Limits, Listen, Retry, User};
+use crate::{
+    config::{Alias, Limits, Listen, Retry, User},
+    proto::sasl::Secret,
+};
 use std::time::Duration;
 
 pub(in crate::relay) fn address(text: &str) -> Address {
@@ -28,6 +31,7 @@ pub(in crate::relay) fn config() -> Config {
         aliases: vec![],
         catch_all: None,
         routes: vec![],
+        signing: Vec::new(),
         dns: vec![],
         delivery_port: 25,
         delivery_ipv6: true,
@@ -54,7 +58,7 @@ pub(in crate::relay) fn config() -> Config {
 
 fn via(pattern: Pattern, host: &str) -> Route {
     let via = Via::Smarthost(host.into(), 587);
-    Route { pattern, via, tls: TlsPolicy::Verify, user: None, password: None }
+    Route { pattern, via, tls: TlsPolicy::Verify, user: None, secret: None, sign: false }
 }
 
 fn smarthost(hop: Hop) -> String {
@@ -105,7 +109,8 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
     for to in ["x@Example.org", "x@example.org."] {
         let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
         let next = NextHop::Mx("example.org".into());
-        assert_eq!(destination, Destination { next, tls: TlsPolicy::May, login: None });
+        let tls = TlsPolicy::May;
+        assert_eq!(destination, Destination { next, tls, login: None, sign: true });
     }
 }
 
@@ -135,10 +140,10 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     exception.via = Via::Mx;
     exception.tls = TlsPolicy::Require;
     exception.user = Some("me".into());
-    exception.password = Some("secret".into());
+    exception.secret = Some(Secret::Password("secret".into()));
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
-    let expected = Destination { next, tls: TlsPolicy::Require, login: None };
+    let expected = Destination { next, tls: TlsPolicy::Require, login: None, sign: false };
     assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
 }
 
@@ -147,7 +152,7 @@ fn a_login_goes_along_and_in_clear_only_where_the_route_has_no_tls() {
     let mut config = config();
     let mut smart = via(Pattern::Any, "smart.example");
     smart.user = Some("me".into());
-    smart.password = Some("secret".into());
+    smart.secret = Some(Secret::Password("secret".into()));
     for (tls, in_clear) in [
         (TlsPolicy::Verify, false),
         (TlsPolicy::Require, false),
@@ -157,8 +162,32 @@ fn a_login_goes_along_and_in_clear_only_where_the_route_has_no_tls() {
         smart.tls = tls;
         config.routes = vec![smart.clone()];
         let Hop::Remote(destination) = route(&config, &address("x@example.org")) else { panic!() };
-        let login = Login { user: "me".into(), password: "secret".into(), in_clear };
+        let login =
+            Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear };
         assert_eq!((destination.tls, destination.login), (tls, Some(login)));
+    }
+}
+
+#[test]
+fn what_goes_to_a_program_on_this_machine_needs_no_tls() {
+    let mut config = config();
+    for (host, in_clear) in [
+        ("127.0.0.1", true),
+        ("127.9.0.1", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        ("192.168.1.2", false),
+        ("::2", false),
+        ("localhost", false),
+        ("127.example", false),
+    ] {
+        let mut local = via(Pattern::Any, host);
+        local.tls = TlsPolicy::May;
+        local.user = Some("me".into());
+        local.secret = Some(Secret::Token("secret".into()));
+        config.routes = vec![local];
+        let Hop::Remote(destination) = route(&config, &address("x@example.org")) else { panic!() };
+        assert_eq!(destination.login.map(|login| login.in_clear), Some(in_clear), "{host}");
     }
 }
 
@@ -181,8 +210,9 @@ fn equal_destinations_share_their_hash() {
         state.finish()
     };
     let next = NextHop::Smarthost("smart.example".into(), 587);
-    let login = Login { user: "me".into(), password: "secret".into(), in_clear: false };
-    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login) };
+    let login =
+        Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
+    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login), sign: false };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

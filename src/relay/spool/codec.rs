@@ -135,6 +135,8 @@ const EIGHT_BIT: u8 = 2;
 const UTF8: u8 = 4;
 const RET_FULL: u8 = 8;
 const RET_HEADERS: u8 = 16;
+/// Journals of versions that did not sign lack it.
+const OURS: u8 = 32;
 
 /// Everything but `arrived`, which is in the [`Sheet`]. `None` where it would not read back as it
 /// is.
@@ -145,6 +147,7 @@ pub(super) fn encode_envelope(envelope: &Envelope) -> Option<Vec<u8>> {
         (FROM, envelope.from.is_some()),
         (EIGHT_BIT, envelope.eight_bit),
         (UTF8, envelope.utf8),
+        (OURS, envelope.ours),
         (RET_FULL, envelope.ret == Some(Ret::Full)),
         (RET_HEADERS, envelope.ret == Some(Ret::Headers)),
     ] {
@@ -187,6 +190,7 @@ pub(super) fn decode_envelope(octets: &[u8], arrived: Option<Wall>) -> Option<En
         recipients: Vec::with_capacity(recipients.into()),
         eight_bit: flags & EIGHT_BIT != 0,
         utf8: flags & UTF8 != 0,
+        ours: flags & OURS != 0,
         ret,
         envid: reader.text()?.into(),
         arrived,
@@ -322,6 +326,7 @@ mod tests {
             ],
             eight_bit: true,
             utf8: true,
+            ours: true,
             ret: Some(Ret::Headers),
             envid: "e".into(),
             arrived: Some(Wall(5)),
@@ -340,7 +345,7 @@ mod tests {
         let full = envelope();
         let octets = encode_envelope(&full).expect("reads back");
         assert_eq!(decode_envelope(&octets, full.arrived), Some(full));
-        let bounce = Envelope { from: None, ret: None, arrived: None, ..envelope() };
+        let bounce = Envelope { from: None, ours: false, ret: None, arrived: None, ..envelope() };
         let octets = encode_envelope(&bounce).expect("reads back");
         assert_eq!(decode_envelope(&octets, None), Some(bounce));
         for end in 0..octets.len() {

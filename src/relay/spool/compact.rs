@@ -93,8 +93,9 @@ impl Spool {
             read => read.ok().and_then(Sheet::of),
         };
         let Some((sheet, payload)) = read else {
+            let (_, before) = self.0.lost.get().unwrap_or((id, 0));
+            self.0.lost.set(Some((id, before + 1)));
             let mut state = self.0.state.borrow_mut();
-            state.trouble = format!("message {id} is lost: its record is damaged");
             let file = state.forget(id);
             state.litter.extend(file);
             return Ok(None);

@@ -11,8 +11,8 @@ pub(super) struct Company {
     epoch: u64,
     /// When the commit that waits for them has begun to.
     pub(super) since: Option<Instant>,
-    /// Raised when nobody is on the way any more.
-    pub(super) complete: Signal,
+    /// Raised when nobody is on the way any more, or there is something else to write meanwhile.
+    pub(super) news: Signal,
 }
 
 impl Company {
@@ -34,7 +34,7 @@ impl Company {
         if self.epoch == epoch {
             self.coming -= 1;
             if self.coming == 0 {
-                self.complete.raise();
+                self.news.raise();
             }
         }
     }
@@ -88,17 +88,17 @@ mod tests {
         company.since = None;
         assert_eq!(company.patience(until), None, "they were given up");
         company.leave(0);
-        assert_eq!((company.coming, company.complete.count()), (0, 0));
+        assert_eq!((company.coming, company.news.count()), (0, 0));
     }
 
     #[test]
     fn when_the_last_has_come_it_is_told() {
         let mut company = company(2);
         company.leave(0);
-        assert_eq!(company.complete.count(), 0);
+        assert_eq!(company.news.count(), 0);
         assert!(company.patience(AT).is_some());
         company.leave(0);
-        assert_eq!(company.complete.count(), 1);
+        assert_eq!(company.news.count(), 1);
         assert_eq!(company.patience(AT), None);
     }
 }

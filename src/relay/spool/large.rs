@@ -86,6 +86,10 @@ impl LargeDraft {
         let end = self.written + octets.len() as u64;
         let needed = end.next_multiple_of(limits::SPOOL_PAGE_BYTES.into());
         if needed > self.claimed {
+            // Others may have filled the file system since it was last asked.
+            if self.claimed.is_multiple_of(limits::ROOM_LOOK_BYTES) {
+                spool.ask_room().await;
+            }
             spool.claim(needed - self.claimed).await?;
             self.claimed = needed;
         }

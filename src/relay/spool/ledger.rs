@@ -70,6 +70,8 @@ pub(super) struct Spare {
     /// The life it had last; 0: none.
     pub(super) sequence: u32,
     pub(super) length: u32,
+    /// Its length is known to be durable.
+    pub(super) proven: bool,
 }
 
 /// All of it.
@@ -194,7 +196,8 @@ impl Ledger {
             && self.log[&oldest].live == 0
         {
             let dead = self.log.remove(&oldest).expect("it is the oldest");
-            self.set_aside(Spare { slot: dead.slot, sequence: oldest, length: dead.length });
+            let (slot, length) = (dead.slot, dead.length);
+            self.set_aside(Spare { slot, sequence: oldest, length, proven: true });
         }
     }
 
@@ -232,7 +235,7 @@ impl Ledger {
         if head.durable == RECORDS_START {
             let Segment { slot, length, .. } = *head;
             self.log.remove(&sequence);
-            self.set_aside(Spare { slot, sequence, length });
+            self.set_aside(Spare { slot, sequence, length, proven: true });
         }
     }
 

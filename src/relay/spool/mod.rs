@@ -21,7 +21,7 @@ pub use company::Coming;
 pub use draft::Draft;
 pub use fetch::Body;
 pub use recovery::{Damage, Recovered};
-pub use room::{Room, Usage};
+pub use room::{Full, Room, Usage};
 
 use crate::{
     relay::envelope::{Envelope, Id, Progress},
@@ -46,6 +46,10 @@ struct Shared {
     sys: Sys,
     room: Cell<Room>,
     state: RefCell<State>,
+    /// The last message that the flash has lost, and how many it has.
+    lost: Cell<Option<(Id, u64)>>,
+    /// Segments that were there at the start.
+    segments_before: u32,
 }
 
 /// What a queue keeps in memory of a message.
@@ -121,8 +125,10 @@ impl Spool {
     /// The disk may be fine a second later: call again.
     pub async fn open(sys: &Sys, room: Room) -> io::Result<(Spool, Recovered)> {
         let (state, recovered) = recovery::recover(sys, room).await?;
-        let shared = Shared { sys: sys.clone(), room: Cell::new(room), state: RefCell::new(state) };
-        let spool = Spool(Rc::new(shared));
+        let segments_before = state.ledger.segments();
+        let (room, state) = (Cell::new(room), RefCell::new(state));
+        let (sys, lost) = (sys.clone(), Cell::default());
+        let spool = Spool(Rc::new(Shared { sys, room, state, lost, segments_before }));
         spool.kick();
         Ok((spool, recovered))
     }
@@ -232,6 +238,12 @@ impl Spool {
         waiting.result().await.map_err(|error| error.to_io())
     }
 
+    /// The journal could not be written when that was last tried: what comes of a delivery now may
+    /// not be noted, and then it is made again after a restart.
+    pub fn is_failing(&self) -> bool {
+        self.0.state.borrow().failing
+    }
+
     /// Make all that was settled or done durable now: before the end.
     ///
     /// # Errors
@@ -243,7 +255,13 @@ impl Spool {
 
     fn ask(&self, item: impl FnOnce(reply::Reply) -> Item) -> reply::Waiting {
         let (reply, waiting) = reply::pair();
-        self.0.state.borrow_mut().queue.push_back(item(reply));
+        let item = item(reply);
+        let mut state = self.0.state.borrow_mut();
+        if !matches!(item, Item::Message(_)) {
+            state.company.news.raise();
+        }
+        state.queue.push_back(item);
+        drop(state);
         self.kick();
         waiting
     }

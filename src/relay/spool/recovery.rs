@@ -70,25 +70,31 @@ pub(super) async fn recover(sys: &Sys, room: Room) -> io::Result<(State, Recover
     let mut recovery = Recovery { sys, state, entries, recovered };
     let found = recovery.read_headers().await?;
     recovery.read_journal(found).await?;
+    recovery.leave_unread_alone();
     recovery.read_large().await?;
     Ok(recovery.finish())
 }
 
 impl Recovery<'_> {
     /// Segments by sequence. Files without a life are spare.
+    ///
+    /// # Errors
+    /// There are segments, and not one can be read: that is no bad page, the disk is failing. To go
+    /// on would begin a journal beside the one that is there.
     async fn read_headers(&mut self) -> io::Result<BTreeMap<u32, Lived>> {
         let mut found: BTreeMap<u32, Lived> = BTreeMap::new();
         for (name, size) in self.sys.disk.list("spool").await? {
             let slot = name.strip_suffix(".seg").and_then(|number| number.parse().ok());
-            let Some(slot) = slot.filter(|slot| writer::path(*slot).ends_with(&name)) else {
-                continue;
-            };
+            // Exactly: `1.seg` is somebody else's, and must not be taken for `00000001.seg`.
+            let is_ours = |slot: &u32| writer::path(*slot) == format!("spool/{name}");
+            let Some(slot) = slot.filter(is_ours) else { continue };
             self.state.slot = self.state.slot.max(slot);
             let length = u32::try_from(size).unwrap_or(u32::MAX);
             let Some(page) = self.read_header(slot).await? else {
                 self.damage(None, slot, 0, "a segment cannot be read".into());
                 // It counts as room, and is never removed.
-                self.state.ledger.odd.push(Spare { slot, sequence: u32::MAX, length });
+                let spare = Spare { slot, sequence: u32::MAX, length, proven: false };
+                self.state.ledger.odd.push(spare);
                 continue;
             };
             match Header::read(&page) {
@@ -100,11 +106,33 @@ impl Recovery<'_> {
                         let words = "a segment's header is damaged; what was in it is lost";
                         self.damage(None, slot, 0, words.into());
                     }
-                    self.state.ledger.set_aside(Spare { slot, sequence: 0, length });
+                    let spare = Spare { slot, sequence: 0, length, proven: false };
+                    self.state.ledger.set_aside(spare);
                 }
             }
         }
+        if found.is_empty() && self.unread() > 0 {
+            return Err(io::Error::other("none of its segments can be read"));
+        }
         Ok(found)
+    }
+
+    /// Segments whose header could not be read.
+    fn unread(&self) -> u32 {
+        let odd = self.state.ledger.odd.iter();
+        odd.map(|spare| u32::from(spare.sequence == u32::MAX)).sum()
+    }
+
+    /// A segment that could not be read may be read next time, and may be the newest: what is
+    /// written now goes into a life that comes after any it can have had, and not behind an end
+    /// that it may state.
+    fn leave_unread_alone(&mut self) {
+        let unread = self.unread();
+        if unread > 0 {
+            self.state.ledger.sequence += unread;
+            self.state.ledger.head = None;
+            self.state.file = None;
+        }
     }
 
     /// A segment's first page; `None` where the flash does not give it. A file that cannot be
@@ -134,7 +162,7 @@ impl Recovery<'_> {
             }
         }
         for (sequence, this) in found {
-            let spare = Spare { slot: this.slot, sequence, length: this.length };
+            let spare = Spare { slot: this.slot, sequence, length: this.length, proven: false };
             let next = successor.get(&sequence);
             // What a later header passes over was given up before anything in it was durable.
             if sequence < oldest || next.is_some_and(|next| next.previous < sequence) {
@@ -148,6 +176,10 @@ impl Recovery<'_> {
     }
 
     /// Read one segment. `next` is the header that tells where it ends; the newest has none.
+    ///
+    /// # Errors
+    /// Less than half of it can be read: that is no bad page, the disk is failing. To go on would
+    /// be to write over what may be read next time.
     async fn read_segment(&mut self, this: &Lived, next: Option<&Header>) -> io::Result<()> {
         let (life, slot, length) = (this.header.life, this.slot, this.length);
         let limit = next.map_or(this.header.length, |next| next.end).min(length);
@@ -155,11 +187,12 @@ impl Recovery<'_> {
         let segment = Segment { slot, length, life, live: 0, live_octets: 0, end, durable };
         self.state.ledger.log.insert(life.sequence, segment);
         let file = self.sys.disk.open(&writer::path(slot), Open::Write).await?;
-        let mut window = Window { file, start: 0, octets: Vec::new() };
+        let mut window = Window::new(file);
         let newest = self.is_newest(life);
         let mut scan = Scan::new(life, limit);
         if newest {
             scan.loose = window.durable(life, limit).await;
+            window = Window::new(window.file);
         }
         loop {
             match scan.walk.next(window.start, &window.octets) {
@@ -178,12 +211,22 @@ impl Recovery<'_> {
                 }
             }
         }
+        if let Some(error) = window.failing() {
+            return Err(io::Error::new(error.kind(), format!("segment {slot}: {error}")));
+        }
+        if let Some(error) = &window.failure {
+            // Whether there was anything behind the last record that reads, nobody can tell.
+            let words = format!("{} octets cannot be read ({error})", window.unread);
+            self.damage(None, slot, RECORDS_START, words);
+        }
         let proven = next.map_or(scan.durable, |next| next.end);
-        let secured = scan.finish();
+        let secured = scan.finish(proven);
         for (gap, head) in secured.gaps.iter().filter(|(gap, _)| gap.start < proven) {
             self.report(slot, gap.start, head.as_ref());
         }
-        if length < this.header.length {
+        // Of the newest, the header may be there before its sync has returned, and not the length.
+        let begun = !newest || secured.end > RECORDS_START;
+        if length < this.header.length && begun {
             self.damage(None, slot, length, "a segment is cut short".into());
         }
         if newest {
@@ -198,7 +241,7 @@ impl Recovery<'_> {
 
     /// Make the newest segment durable as it was read, and go on in it.
     async fn go_on_in(&mut self, this: &Lived, window: Window, secured: Secured) -> io::Result<()> {
-        window.secure(&this.header, &secured).await?;
+        window.secure(this, &secured).await?;
         let sequence = this.header.life.sequence;
         let segment = self.state.ledger.log.get_mut(&sequence).expect("it has been read");
         segment.end = secured.end.next_multiple_of(limits::SPOOL_PAGE_BYTES);
@@ -317,17 +360,39 @@ struct Window {
     file: Rc<dyn File>,
     start: u32,
     octets: Vec<u8>,
+    /// Octets that were read.
+    read: u64,
+    /// Octets that could not be, and why.
+    unread: u64,
+    failure: Option<io::Error>,
 }
 
 impl Window {
+    fn new(file: Rc<dyn File>) -> Window {
+        Window { file, start: 0, octets: Vec::new(), read: 0, unread: 0, failure: None }
+    }
+
+    /// Why most of it could not be read, if so.
+    fn failing(&self) -> Option<&io::Error> {
+        self.failure.as_ref().filter(|_| self.unread > self.read)
+    }
+
     /// Read on from `at`. A page that cannot be read counts as zeros.
     async fn read(&mut self, at: u32, length: usize) {
         self.start = at;
         let page = (at + HEAD_BYTES).next_multiple_of(limits::SPOOL_PAGE_BYTES) - at;
-        self.octets = match self.file.read_at(at.into(), length).await {
-            Ok(octets) => octets,
-            Err(_) => self.file.read_at(at.into(), page as usize).await.unwrap_or_default(),
+        let read = match self.file.read_at(at.into(), length).await {
+            Ok(octets) => Ok(octets),
+            Err(_) => self.file.read_at(at.into(), page as usize).await,
         };
+        match &read {
+            Ok(octets) => self.read += octets.len() as u64,
+            Err(_) => self.unread += u64::from(page),
+        }
+        self.octets = read.unwrap_or_else(|error| {
+            self.failure = Some(error);
+            Vec::new()
+        });
         if self.octets.len() < HEAD_BYTES as usize {
             self.octets.resize(page as usize, 0);
         }
@@ -362,14 +427,21 @@ impl Window {
     /// killed, and what it had failed to sync, is in memory only, and a sync is not enough for the
     /// latter: it is written again, the same octets in the same place. What does not count is
     /// filled or zeroed, so that it never comes back.
-    async fn secure(&self, header: &Header, secured: &Secured) -> io::Result<()> {
-        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| gap.start >= secured.durable) {
+    async fn secure(&self, this: &Lived, secured: &Secured) -> io::Result<()> {
+        let header = &this.header;
+        let fresh = secured.durable..secured.end;
+        for (gap, _) in secured.gaps.iter().filter(|(gap, _)| fresh.contains(&gap.start)) {
             if gap.end >= gap.start + HEAD_BYTES {
                 self.file.write_at(gap.start.into(), void(header.life, gap.clone())).await?;
             }
         }
         if secured.seen == RECORDS_START {
-            // The header was written just before the cut.
+            // The header was written just before the cut; the length maybe too, by the last page.
+            if this.length == header.length {
+                let last = header.length - limits::SPOOL_PAGE_BYTES;
+                let zeros = vec![0; limits::SPOOL_PAGE_BYTES as usize];
+                self.file.write_at(last.into(), zeros).await?;
+            }
             return self.file.write_sync(0, header.page()).await.map(drop);
         }
         let mut at = secured.durable;
@@ -453,9 +525,10 @@ impl Scan {
         }
     }
 
-    fn finish(mut self) -> Secured {
+    /// Damage is told up to `proven`, also where no record that counts is behind it.
+    fn finish(mut self, proven: u32) -> Secured {
         let Scan { end, seen, .. } = self;
-        let gaps = self.walk.gaps(end).into_iter();
+        let gaps = self.walk.gaps(end.max(proven)).into_iter();
         let gaps = gaps.map(|gap| (gap.clone(), self.broken.remove(&gap.start))).collect();
         Secured { gaps, end, seen, durable: self.durable.min(end) }
     }

@@ -53,10 +53,28 @@ pub struct Usage {
     pub segments: u32,
     /// Octets written since the start, in whole pages: what the flash sees of them.
     pub written: u64,
+    /// Octets of them that laid out the segments by which the spool has grown: no message's cost.
+    pub laid_out: u64,
     /// Syncs since the start.
     pub syncs: u64,
-    /// What last went wrong, in words for a person; empty where nothing did.
+    /// Octets that the file system still takes, as far as is known.
+    pub file_system: Option<u64>,
+    /// Why no more mail is taken; `None` while it is.
+    pub full: Option<Full>,
+    /// What went wrong, in words for a person; empty where nothing did, and again once something
+    /// has been written.
     pub trouble: String,
+    /// The last message that the flash has lost since the start, and how many it has.
+    pub lost: Option<(Id, u64)>,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The room that was configured.
+    Room,
+    /// The room on the file system.
+    Disk,
 }
 
 /// What a record takes beside a message's octets, roughly: for the answer to SIZE.
@@ -75,16 +93,22 @@ impl Spool {
     pub fn usage(&self) -> Usage {
         let state = self.0.state.borrow();
         let used = state.ledger.charge() + state.large_octets;
+        let (bearable, narrow) = self.bearable();
         Usage {
             room: self.room().octets,
             disk: state.ledger.octets() + state.large_octets,
             used,
-            free: self.bearable().saturating_sub(state.ledger.charge()),
+            free: bearable.saturating_sub(state.ledger.charge()),
             messages: state.ledger.messages(),
             segments: state.ledger.segments(),
             written: state.written,
+            laid_out: u64::from(state.ledger.segments().saturating_sub(self.0.segments_before))
+                * u64::from(self.room().segment_bytes),
             syncs: state.syncs,
+            file_system: Some(state.file_system_room).filter(|room| *room < u64::MAX),
+            full: (state.ledger.charge() + OVERHEAD > bearable).then_some(narrow),
             trouble: state.trouble.clone(),
+            lost: self.0.lost.get(),
         }
     }
 
@@ -93,7 +117,7 @@ impl Spool {
     pub fn has_room(&self, size: u64) -> bool {
         let needed = size + OVERHEAD;
         let fits = if size <= self.room().octets_share() as u64 {
-            self.0.state.borrow().ledger.charge() + needed <= self.bearable()
+            self.0.state.borrow().ledger.charge() + needed <= self.bearable().0
         } else {
             let state = self.0.state.borrow();
             let segments = state.ledger.segments_for(state.ledger.charge());
@@ -107,8 +131,9 @@ impl Spool {
         fits
     }
 
-    /// What the journal bears of mail that comes in, with as many segments as it may have.
-    fn bearable(&self) -> u64 {
+    /// What the journal bears of mail that comes in, with as many segments as it may have, and what
+    /// would have to grow for more.
+    fn bearable(&self) -> (u64, Full) {
         let state = self.0.state.borrow();
         let each = u64::from(self.room().segment_bytes);
         let by_room = self.room().octets.saturating_sub(state.large_octets) / each;
@@ -116,7 +141,8 @@ impl Spool {
         let by_disk = u64::from(state.ledger.segments()) + free / each;
         let segments = by_room.min(by_disk);
         let all = state.ledger.bearable(u32::try_from(segments).unwrap_or(u32::MAX));
-        all - all / limits::REPORT_SHARE
+        let narrow = if by_disk < by_room { Full::Disk } else { Full::Room };
+        (all - all / limits::REPORT_SHARE, narrow)
     }
 
     /// Others may have made room on the file system since it was last asked.
@@ -133,8 +159,8 @@ impl Spool {
         });
     }
 
-    /// Octets that the file system still takes; as it was known, where it does not say.
-    pub(super) async fn ask_room(&self) -> u64 {
+    /// Octets that the file system still takes, asked now; as it was known, where it does not say.
+    pub async fn ask_room(&self) -> u64 {
         let room = self.0.sys.disk.room("spool").await;
         let mut state = self.0.state.borrow_mut();
         if let Ok(room) = room {

@@ -77,6 +77,8 @@ pub(super) struct State {
     pub(super) slot: u32,
     /// Writes that failed in a row.
     pub(super) failures: u32,
+    /// The last write failed.
+    pub(super) failing: bool,
     /// Compactions since the last write: more than there are segments bring nothing.
     pub(super) compactions: u32,
     /// No segments are made before.
@@ -114,6 +116,7 @@ impl State {
             looking: false,
             slot: 0,
             failures: 0,
+            failing: false,
             compactions: 0,
             make_after: Instant::default(),
             resting: false,
@@ -213,8 +216,11 @@ impl State {
     fn place(&mut self, now: Instant) -> Option<Step> {
         let needed = self.queue.front().map_or(0, Item::extent);
         if self.ledger.head().is_some_and(|head| head.length - head.end >= needed) {
-            let gather = self.gather(now).map(Step::Gather);
-            return gather.or_else(|| Some(Step::Write(self.take_batch())));
+            return Some(match self.gather(now) {
+                // What a killed process may not lose is not held back.
+                Some(until) => self.take_progress().map_or(Step::Gather(until), Step::Write),
+                None => Step::Write(self.take_batch()),
+            });
         }
         // One spare is left for compaction.
         if self.ledger.spare.len() > 1 {
@@ -238,6 +244,9 @@ impl State {
     /// the flash a sync and part of a page of its own. Who does not come in time is not waited for
     /// again, and where there is much to write already, company would save little.
     fn gather(&mut self, now: Instant) -> Option<Instant> {
+        if self.queue.iter().any(|item| matches!(item, Item::Sync { .. })) {
+            return None;
+        }
         let mut messages = self.queue.iter().filter(|item| matches!(item, Item::Message(_)));
         let first = messages.next()?;
         let octets = messages.fold(first.extent(), |sum, item| sum + item.extent());
@@ -280,6 +289,30 @@ impl State {
         }
         batch.sync |= self.unsynced_bytes + octets > limits::LAZY_SYNC_BYTES;
         batch
+    }
+
+    /// Settled and Done records that fit, before messages that wait for company: those are of no
+    /// message that is among them, since nobody else knows of it yet.
+    fn take_progress(&mut self) -> Option<Batch> {
+        let head = self.ledger.head()?;
+        let mut room = (head.length - head.end).min(limits::SPOOL_PAGE_BYTES);
+        let mut batch = Batch { items: Vec::new(), sync: false };
+        for item in std::mem::take(&mut self.queue) {
+            let fits = item.extent() <= room && item.demand(&self.ledger) == 0;
+            match item {
+                Item::Settled { .. } | Item::Done { .. } if fits => {
+                    room -= item.extent();
+                    batch.items.push(item);
+                }
+                _ => {
+                    if !matches!(item, Item::Message(_)) {
+                        room = 0; // Those of one message stay in order.
+                    }
+                    self.queue.push_back(item);
+                }
+            }
+        }
+        (!batch.items.is_empty()).then_some(batch)
     }
 
     /// What there is to do when nobody waits.
@@ -393,6 +426,7 @@ impl State {
             return;
         }
         self.failures += 1;
+        self.failing = true;
         self.trouble = format!("writing the journal failed: {error}");
         self.ledger.give_up_head();
         self.file = None;
@@ -424,7 +458,10 @@ impl State {
             head.durable = head.end;
         }
         self.failures = 0;
+        self.failing = false;
         self.resting = false;
+        // The disk writes: what was wrong is over, or will be told again.
+        self.trouble.clear();
         self.dirty = None;
         self.unsynced_bytes = 0;
         for item in std::mem::take(&mut self.unsynced) {

@@ -63,10 +63,10 @@ impl Spool {
     }
 
     async fn gather(&self, until: Instant) {
-        let complete = self.0.state.borrow().company.complete.clone();
-        let seen = complete.count();
+        let news = self.0.state.borrow().company.news.clone();
+        let seen = news.count();
         let wait = until.since(self.0.sys.clock.now());
-        self.0.sys.within(wait, complete.past(seen)).await;
+        self.0.sys.within(wait, news.past(seen)).await;
     }
 
     /// One write for all of a batch.
@@ -254,10 +254,13 @@ impl Spool {
         self.count_sync();
         let opened = async {
             let file = self.0.sys.disk.open(&path(spare.slot), Open::Write).await?;
-            if spare.sequence == 0 {
-                // Whoever made it may have been killed before its length was durable.
+            if !spare.proven {
+                // Whoever made it may have been killed, or failed, before its length was durable.
+                // The same octets: an old life in it counts until the header is there.
                 let last = spare.length - limits::SPOOL_PAGE_BYTES;
-                file.write_at(last.into(), vec![0; limits::SPOOL_PAGE_BYTES as usize]).await?;
+                let mut page = file.read_at(last.into(), limits::SPOOL_PAGE_BYTES as usize).await?;
+                page.resize(limits::SPOOL_PAGE_BYTES as usize, 0);
+                file.write_at(last.into(), page).await?;
             }
             file.write_sync(0, header.page()).await?;
             Ok(file)
@@ -279,6 +282,7 @@ impl Spool {
             }
             Err(error) => {
                 state.failures += 1;
+                state.failing = true;
                 state.resting = true;
                 state.trouble = format!("beginning a segment failed: {error}");
                 // It may have either life now; both are dead. A file that never had one stays so
@@ -329,7 +333,7 @@ impl Spool {
         let mut state = self.0.state.borrow_mut();
         state.making = 0;
         state.file_system_room = state.file_system_room.saturating_sub(length.into());
-        let made = Spare { slot, sequence: 0, length };
+        let made = Spare { slot, sequence: 0, length, proven: false };
         match result {
             Ok(()) => state.ledger.spare.push_back(made),
             Err(error) => {

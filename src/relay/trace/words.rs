@@ -22,19 +22,26 @@ impl Event {
                 f("reply"),
                 list(" — ", f("reason"))
             ),
+            "signed" => format!("Signed by {}.", f("by")),
+            "unsigned" => format!("Sent without a signature: {}.", f("reason")),
             "connected" => format!("Connected to {}.", f("host")),
             "encrypted" => format!(
                 "Encrypted with {}; the certificate was {}.",
                 f("tls"),
                 if f("verified") == "true" { "verified" } else { "not verified" }
             ),
-            "in-clear" => {
-                format!(
-                    "{} could not be used encrypted ({}); going on without.",
-                    f("host"),
-                    f("reason")
-                )
-            }
+            "in-clear" => format!(
+                "{} could not be used encrypted ({}); going on without.",
+                f("host"),
+                f("reason")
+            ),
+            "logged-in" => format!(
+                "Logged in at {} as {} by {}{}.",
+                f("host"),
+                f("user"),
+                f("by"),
+                list(", after this had not worked: ", f("not"))
+            ),
             "skipped" => {
                 format!("{} could not be used: {}. Trying the next.", f("host"), f("reply"))
             }
@@ -87,6 +94,15 @@ impl Event {
                 f("reason")
             ),
             "timed-out" => format!("{} said nothing for too long.", f("peer")),
+            "untold" => format!(
+                "{} more refusals and broken sessions were not told one by one.",
+                f("events")
+            ),
+            "made-room" => {
+                format!("A session from {} made room for another: {}.", f("peer"), f("reason"))
+            }
+            "key-made" => format!("The key {} was made.", f("key")),
+            "key-retired" => format!("The key {} was retired: it signs no more.", f("key")),
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),
             "damaged" => format!("The spool is damaged: {}.", f("reason")),
             "retry-all" => format!("{} messages are tried again at once.", f("messages")),

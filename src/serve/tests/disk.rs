@@ -1,7 +1,7 @@
 //! Files and the index, in memory.
 
 use super::world::{Fake, World};
-use crate::sys::{Disk, Entries, File, Index, IndexChange, Open, Order, Pending, Range};
+use crate::sys::{Disk, Entries, File, Index, IndexChange, Open, Order, Pending, Range, Wear};
 use std::{future::pending, io, rc::Rc};
 
 struct Memory {
@@ -69,6 +69,9 @@ impl Disk for Fake {
     }
     fn room<'a>(&'a self, _: &'a str) -> Pending<'a, io::Result<u64>> {
         Box::pin(later(Ok(self.0.room.get().unwrap_or(u64::MAX / 2))))
+    }
+    fn wear(&self) -> Wear {
+        self.0.wear.get()
     }
 }
 
@@ -169,6 +172,9 @@ impl Index for Fake {
         self.index(())
     }
     fn trouble(&self) -> String {
-        String::new()
+        self.0.index_trouble.borrow().clone()
+    }
+    fn written(&self) -> Option<u64> {
+        self.0.index_written.get()
     }
 }

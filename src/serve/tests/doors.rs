@@ -149,12 +149,23 @@ fn a_full_spool_says_so_at_mail_and_takes_mail_again_when_there_is_room() {
     assert!(full.starts_with("452 4.3.1"), "{full}");
     assert!(ids.len() > 10, "{}", ids.len());
     session.says("MAIL FROM:<camera@home.test> SIZE=50000", "452 4.3.1");
+    assert!(house.spool_problem().contains("nearly full"), "{}", house.spool_problem());
+    while session.say("MAIL FROM:<camera@home.test>").starts_with("250") {
+        session.says("RCPT TO:<me@example.org>", "250");
+        session.says("DATA", "354");
+        let said = session.say("Subject: x\r\n\r\nx\r\n.");
+        if said.starts_with("250") {
+            ids.push(said.split_whitespace().last().expect("an id").parse().expect("an id"));
+        }
+    }
+    assert!(house.spool_problem().contains("is full"), "{}", house.spool_problem());
     assert!(house.world.told("refused").iter().all(|line| line.contains("reason=")));
     for id in ids {
         house.act(id, Action::Drop).expect("it waits");
     }
     house.pass(5);
     session.says("MAIL FROM:<camera@home.test> SIZE=50000", "250");
+    assert_eq!(house.spool_problem(), "");
 }
 
 #[test]
@@ -315,4 +326,20 @@ fn a_port_may_move_from_all_addresses_to_one() {
     assert_eq!(house.running.control.problems(), []);
     assert!(house.world.connect("0.0.0.0:25", CAMERA).is_none());
     assert!(house.world.connect("192.168.1.1:25", CAMERA).is_some());
+}
+
+#[test]
+fn a_start_that_fails_tells_a_wrong_configuration_from_a_failing_disk() {
+    let secret =
+        CONFIG.replace(r#"{"name": "alice"}"#, r#"{"name": "alice", "password": "sesame"}"#);
+    for (text, broken, code) in [("{ \"hostname", "none", 78), (&*secret, "waypost.json", 74)] {
+        let world = World::new();
+        world.files.borrow_mut().insert("waypost.json".into(), text.into());
+        *world.broken.borrow_mut() = Some(broken);
+        let files = Files { document: "waypost.json".into(), machine: "machine".into() };
+        match world.wait(start::open(&world.sys(), files)) {
+            Err(failed) => assert_eq!(failed.code, code, "{:?}", failed.words),
+            Ok(_) => panic!("it started with {text}"),
+        }
+    }
 }

@@ -66,7 +66,7 @@ fn who_asks_while_a_batch_is_written_sees_what_was_told_before() {
     let house = House::new();
     let (relay, sys) = (house.running.relay.clone(), house.world.sys());
     for n in 0..600 {
-        relay.tell(Event::new("refused").with("from", format!("{n}@example.org")));
+        relay.tell(Event::new("login-failed").with("from", format!("{n}@example.org")));
     }
     let write = relay.history.write(&sys);
     let find = relay.history.find(&sys, "599@example.org", 10);
@@ -79,7 +79,7 @@ fn who_asks_while_a_batch_is_written_sees_what_was_told_before() {
 fn who_goes_away_while_a_batch_is_written_stops_nobody_else() {
     let house = House::new();
     let (relay, sys) = (house.running.relay.clone(), house.world.sys());
-    relay.tell(Event::new("refused").with("from", "a@example.org"));
+    relay.tell(Event::new("login-failed").with("from", "a@example.org"));
     {
         let mut gone = Box::pin(relay.history.write(&sys));
         let polled = futures_lite::future::block_on(futures_lite::future::poll_once(&mut gone));
@@ -155,7 +155,10 @@ fn a_broken_index_stops_no_mail_and_loses_the_oldest_events_first() {
     let recent = house.world.wait(house.desk().trace("me@example.org"));
     assert_eq!(recent.len(), 2, "from memory: {recent:?}");
     for n in 0..limits::HISTORY_WAITING {
-        house.running.relay.tell(Event::new("refused").with("from", format!("{n}@example.org")));
+        house
+            .running
+            .relay
+            .tell(Event::new("login-failed").with("from", format!("{n}@example.org")));
     }
     house.world.index_broken.set(false);
     house.pass(600);

@@ -2,12 +2,18 @@
 //! person at its desk.
 
 mod company;
+mod crowd;
 mod disk;
 mod doors;
+mod exposition;
+mod failing;
 mod history;
+mod logins;
 mod queue;
 mod reports;
 mod server;
+mod signing;
+mod vitals;
 mod wire;
 mod world;
 
@@ -91,6 +97,12 @@ impl House {
         let said = session.says(&format!("Subject: {text}\r\n\r\n{text}\r\n."), "250 2.0.0");
         session.says("QUIT", "221");
         said.split_whitespace().last().expect("an id").parse().expect("an id")
+    }
+
+    /// What the page says of the spool, if anything.
+    fn spool_problem(&self) -> String {
+        let problems = self.world.wait(self.desk().status()).problems.into_iter();
+        problems.filter(|problem| problem.key == "spool").map(|problem| problem.words).collect()
     }
 
     fn desk(&self) -> Desk {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     sys::{
         Attached, Clock, Datagrams, Dice, Listener, Log, Net, Pending, Stream, Sys, Tasks, Tls,
-        TlsError, TlsFacts, Trust,
+        TlsError, TlsFacts, Trust, Wear,
     },
     time::{Instant, Wall},
 };
@@ -53,12 +53,19 @@ pub(super) struct World {
     pub(super) broken: RefCell<Option<&'static str>>,
     /// Opening a file whose path begins so panics.
     pub(super) cursed: RefCell<Option<&'static str>>,
+    /// Files and sockets that may be open at once.
+    pub(super) files_most: Cell<u64>,
     /// Octets the file system still takes.
     pub(super) room: Cell<Option<u64>>,
     pub(super) index: RefCell<BTreeMap<&'static str, Tree>>,
     pub(super) index_broken: Cell<bool>,
     /// Batches that were written to it.
     pub(super) index_batches: Cell<u64>,
+    /// What it says is wrong with it, and what it has written.
+    pub(super) index_trouble: RefCell<String>,
+    pub(super) index_written: Cell<Option<u64>>,
+    /// What the disk says it was asked.
+    pub(super) wear: Cell<Wear>,
     /// The index answers nothing.
     pub(super) index_hangs: Cell<bool>,
     listeners: RefCell<BTreeMap<String, Rc<Waiting>>>,
@@ -89,6 +96,7 @@ impl World {
     pub(super) fn new() -> Rc<World> {
         let world = Rc::new(World::default());
         world.dated.set(true);
+        world.files_most.set(u64::MAX);
         world.now.set(Instant(1_000));
         world
     }
@@ -363,6 +371,9 @@ impl Net for Fake {
     fn attached(&self) -> Attached {
         Attached::default()
     }
+    fn open_at_most(&self, _: u64) -> u64 {
+        self.0.files_most.get()
+    }
 }
 
 impl Tls for Fake {
@@ -403,6 +414,9 @@ impl Tasks for Fake {
     }
     fn slow(&self, work: Box<dyn FnOnce() + Send + 'static>) {
         work();
+    }
+    fn memory(&self) -> Option<u64> {
+        Some(3 << 20)
     }
 }
 

@@ -29,9 +29,9 @@ impl Web {
         Ok(json(200, Json::object().list("problems", &problems)))
     }
 
-    pub(super) fn metrics(&self) -> Response {
+    pub(super) async fn metrics(&self) -> Answer {
         let kind = "text/plain; version=0.0.4; charset=utf-8";
-        Response::new(200, kind, self.office.metrics().into_bytes())
+        Ok(Response::new(200, kind, self.office.metrics().await.into_bytes()))
     }
 
     /// What the page must do first: `setup`, `login`, or nothing (`ok`, with the token for
@@ -339,7 +339,7 @@ fn rows(head: &Head, default: usize, most: usize) -> Result<usize, Response> {
     Ok(usize::try_from(asked).unwrap_or(usize::MAX).clamp(1, most))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body)
         .map_err(|wrong| error(400, &format!("The request is not as expected: {wrong}.")))
 }

@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 34] = [
+pub(super) const ROUTES: [Route; 37] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -76,7 +76,7 @@ pub(super) const ROUTES: [Route; 34] = [
     get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/healthz", Access::Open, |w, _| at_once(w.health())),
-    get("/metrics", Access::Near, |w, _| at_once(w.metrics())),
+    get("/metrics", Access::Near, |w, _| Box::pin(w.metrics())),
     get("/api/session", Access::Open, |w, v| at_once(w.session(&v))),
     open_post("/api/setup", |w, v| Box::pin(w.setup(v))),
     open_post("/api/login", |w, v| Box::pin(w.log_in(v))),
@@ -105,6 +105,9 @@ pub(super) const ROUTES: [Route; 34] = [
     change(Method::Post, "/api/users", SMALL, |w, v| Box::pin(w.add_user(v))),
     change(Method::Post, "/api/users/*/password", SMALL, |w, v| Box::pin(w.user_password(v))),
     change(Method::Delete, "/api/users/*", SMALL, |w, v| Box::pin(w.remove_user(v))),
+    get("/api/dkim", Access::Login, |w, _| at_once(w.keys())),
+    change(Method::Post, "/api/dkim", SMALL, |w, v| Box::pin(w.make_keys(v))),
+    change(Method::Post, "/api/dkim/retire", SMALL, |w, v| Box::pin(w.retire_keys(v))),
 ];
 
 fn at_once<'a>(response: Response) -> Pending<'a, Answer> {

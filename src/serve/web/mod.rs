@@ -15,6 +15,7 @@ mod api;
 mod guard;
 mod http;
 mod json;
+mod keys;
 mod login;
 pub mod office;
 mod page;

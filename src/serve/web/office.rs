@@ -50,6 +50,27 @@ pub trait Office {
     /// # Errors
     /// In words: a name that is none, is taken or is unknown, or the disk failed.
     fn user<'a>(&'a self, name: &'a str, change: UserChange) -> Pending<'a, Result<(), String>>;
+    /// The keys that sign, and what has to be known of them.
+    fn keys(&self) -> Keys;
+    /// Make a key of each kind for a domain and sign with them from now on, durably. `selector` is
+    /// what their names begin with; empty: one is made up.
+    ///
+    /// # Errors
+    /// In words: no domain, too many keys, or the disk failed.
+    fn make_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>>;
+    /// Sign with this key of a domain no more, or with those whose names begin so; they are gone.
+    ///
+    /// # Errors
+    /// In words: there is no such key, or the disk failed.
+    fn retire_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>>;
     /// Has the page a password?
     fn admin(&self) -> AdminState;
     /// Set the page's password, durably.
@@ -73,7 +94,7 @@ pub trait Office {
     /// What is wrong, in words.
     fn health(&self) -> Result<(), String>;
     /// Everything countable in the Prometheus text format 0.0.4.
-    fn metrics(&self) -> String;
+    fn metrics(&self) -> Pending<'_, String>;
 }
 
 /// What stands for a secret in [`Office::document`] and, given back to [`Office::apply`], leaves it
@@ -107,8 +128,10 @@ pub struct Status {
     pub spool: Spool,
     /// Resident memory, octets, where it is known.
     pub memory: Option<u64>,
-    /// Octets written to flash since the start.
-    pub flash_written: u64,
+    /// What was asked of the storage since the start.
+    pub flash: Flash,
+    /// Mail is taken; else its senders are told to come back later.
+    pub taking: bool,
     /// Where clients may connect.
     pub listening: Vec<Door>,
     /// Addresses of this machine that a device of the same network may use, the best first.
@@ -171,6 +194,22 @@ pub struct Spool {
     pub used: u64,
     /// Most that may be used.
     pub most: u64,
+    /// Left on the file system that holds it, where that is known.
+    pub file_system: Option<u64>,
+}
+
+/// What was asked of the storage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Flash {
+    /// Octets written: to the spool, to mailboxes, to the configuration and, where it is known, to
+    /// the history. In whole pages; what the file system adds of its own is not in it.
+    pub written: u64,
+    /// Those of the history; `null` where they are not known.
+    pub history: Option<u64>,
+    /// Octets of them that laid out the spool as it grew, which no message has caused alone.
+    pub laid_out: u64,
+    /// Syncs, without those of the history.
+    pub syncs: u64,
 }
 
 /// Where clients may connect.
@@ -358,6 +397,32 @@ pub struct SettingRow {
     pub help: String,
     /// A value as it could stand in the document.
     pub example: String,
+}
+
+/// Keys that sign, or did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Each with the record to publish.
+    pub keys: Vec<KeyRow>,
+    /// What a person should know beside, in words: mail that is not signed.
+    pub notes: Vec<String>,
+}
+
+/// A key that signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyRow {
+    /// Whose mail.
+    pub domain: String,
+    /// Its name.
+    pub selector: String,
+    /// `rsa` or `ed25519`.
+    pub algorithm: String,
+    /// Where its record is to be published, without a dot at the end.
+    pub name: String,
+    /// What the TXT record says, in one piece.
+    pub text: String,
+    /// The record as a line of a zone file, in strings that DNS can carry.
+    pub zone: String,
 }
 
 /// A change of a local user.

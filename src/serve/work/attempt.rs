@@ -16,6 +16,7 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
+        deliver,
         envelope::{Envelope, Id, Progress},
         maildir,
         route::{self, Destination, Hop},
@@ -223,12 +224,21 @@ impl Attempt {
         }
         self.contact.set(true);
         progress.attempts = progress.attempts.saturating_add(1);
+        // Where nobody but a person can mend it, it waits for that person, however long it takes.
+        let barred = |n: &usize| {
+            let last = progress.outcomes.get(*n).and_then(Option::as_ref);
+            last.is_some_and(deliver::waits_for_a_person)
+        };
+        let mortal: Vec<usize> = progress.owed().filter(|n| !barred(n)).collect();
+        if mortal.is_empty() {
+            return;
+        }
         progress.spent = progress.spent.saturating_add(now.since(since));
         if progress.spent < config.retry.lifetime {
             return;
         }
         let after = days(progress.spent);
-        for n in progress.owed().collect::<Vec<_>>() {
+        for n in mortal {
             let place = &mut progress.outcomes[n];
             let last = place.take();
             let text = last.as_ref().map_or_else(

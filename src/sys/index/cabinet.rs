@@ -42,16 +42,16 @@ impl Failure {
 
 impl Cabinet {
     /// Open the index in `dir`. Where that fails, or `anew` is set, what is there is moved aside
-    /// and an empty one begun. Returns, beside it, what there is to tell a person, mostly nothing.
+    /// and an empty one begun. Returns, beside it, why that was, in words for a person.
     ///
     /// # Errors
     /// The disk does not let us, or an empty index cannot be opened either.
-    pub(super) fn open(dir: &Path, anew: bool) -> Result<(Cabinet, String), Failure> {
+    pub(super) fn open(dir: &Path, anew: bool) -> Result<(Cabinet, Option<String>), Failure> {
         let why = if anew {
             "the process that keeps it has died over it".to_owned()
         } else {
             match open(dir) {
-                Ok(db) => return Ok((Cabinet { dir: dir.to_owned(), db }, String::new())),
+                Ok(db) => return Ok((Cabinet { dir: dir.to_owned(), db }, None)),
                 Err(Failure::Damaged(why)) => why,
                 Err(world) => return Err(world),
             }
@@ -61,10 +61,10 @@ impl Cabinet {
         })?;
         let db = open(dir)?;
         let told = format!(
-            "the history could not be read and starts anew; the old one is in {}: {why}",
+            "The history could not be read and starts anew; the old one is in {} ({why}).",
             aside.display()
         );
-        Ok((Cabinet { dir: dir.to_owned(), db }, told))
+        Ok((Cabinet { dir: dir.to_owned(), db }, Some(told)))
     }
 
     /// Out of the way of the next one, without giving sled another chance to write.
@@ -88,7 +88,7 @@ impl Cabinet {
             for (tree, batch) in batches {
                 self.db.open_tree(tree)?.apply_batch(batch)?;
             }
-            Ok(Answer::Done(String::new()))
+            Ok(Answer::Done)
         })
     }
 
@@ -119,7 +119,7 @@ impl Cabinet {
     }
 
     pub(super) fn flush(&self) -> Result<Answer, Failure> {
-        fence(|| self.db.flush().map(|_| Answer::Done(String::new())))
+        fence(|| self.db.flush().map(|_| Answer::Done))
     }
 }
 
@@ -178,11 +178,16 @@ fn is_the_worlds(error: &io::Error) -> bool {
     )
 }
 
-/// To `index.bad-1`, whose forerunner goes: one is kept for whoever wants to look at it.
-fn move_aside(dir: &Path) -> io::Result<PathBuf> {
+/// Where an index that was in `dir` is moved to: `index.bad-1`.
+pub(super) fn aside(dir: &Path) -> PathBuf {
     let mut aside = dir.as_os_str().to_owned();
     aside.push(".bad-1");
-    let aside = PathBuf::from(aside);
+    aside.into()
+}
+
+/// Out of the way. A forerunner goes: one is kept for whoever wants to look at it.
+fn move_aside(dir: &Path) -> io::Result<PathBuf> {
+    let aside = aside(dir);
     for removed in [fs::remove_dir_all(&aside), fs::remove_file(&aside)] {
         if removed.is_ok() {
             break;

@@ -21,6 +21,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// The argument by which a program knows that it is to keep the index.
@@ -53,7 +54,7 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
     let _one_at_a_time = lock(dir)?;
     let cabinet = match Cabinet::open(dir, anew) {
         Ok((cabinet, told)) => {
-            Answer::Done(told).write(socket)?;
+            told.map_or(Answer::Done, Answer::Anew).write(socket)?;
             cabinet
         }
         Err(failure) => return Answer::Failed(failure.words().into()).write(socket),
@@ -64,10 +65,10 @@ fn serve(socket: &mut UnixStream) -> io::Result<()> {
         match answer(&cabinet, request) {
             Ok(answer) => answer.write(socket)?,
             Err(failure) => {
-                let words = give_up(&cabinet, failure);
+                let last_words = give_up(&cabinet, failure);
                 // Dropping it would have sled write once more.
                 std::mem::forget(cabinet);
-                return Answer::Failed(words).write(socket);
+                return last_words.write(socket);
             }
         }
         asked += 1;
@@ -91,15 +92,15 @@ fn answer(cabinet: &Cabinet, request: Request) -> Result<Answer, Failure> {
     }
 }
 
-fn give_up(cabinet: &Cabinet, failure: Failure) -> String {
+fn give_up(cabinet: &Cabinet, failure: Failure) -> Answer {
     match failure {
-        Failure::World(words) => words,
+        Failure::World(words) => Answer::Failed(words),
         Failure::Damaged(words) => match cabinet.move_aside() {
-            Ok(aside) => format!(
-                "the history is damaged and starts anew; the old one is in {}: {words}",
+            Ok(aside) => Answer::Anew(format!(
+                "The history was damaged and starts anew; the old one is in {} ({words}).",
                 aside.display()
-            ),
-            Err(error) => format!("{words}; and it cannot be moved aside: {error}"),
+            )),
+            Err(error) => Answer::Failed(format!("{words}; and it cannot be moved aside: {error}")),
         },
     }
 }
@@ -138,18 +139,37 @@ impl Recipe {
     }
 }
 
+/// Octets that a process has written: pages it has made dirty, as the kernel counts them. `None`
+/// where it does not (`CONFIG_TASK_IO_ACCOUNTING`).
+fn written_by(process: u32) -> Option<u64> {
+    let io = fs::read_to_string(format!("/proc/{process}/io")).ok()?;
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: "))?.trim().parse().ok()
+}
+
+/// Octets that all keepers of an index have written, as far as that is known.
+pub(super) type Tally = Arc<Mutex<Option<u64>>>;
+
 /// A keeper at work, seen from the relay.
 pub(super) struct Keeper {
     child: Child,
     socket: UnixStream,
+    /// Octets of this one that are in `tally` already.
+    counted: u64,
+    tally: Tally,
 }
 
 impl Keeper {
-    /// Start one for `dir`. Returns, beside it, what there is to tell a person.
+    /// Start one for `dir`; what it writes is counted in `tally`. Returns, beside it, why the index
+    /// starts anew, where it does.
     ///
     /// # Errors
     /// No process can be had, or it cannot open the index; then it is gone again.
-    pub(super) fn start(recipe: &Recipe, dir: &Path, anew: bool) -> io::Result<(Keeper, String)> {
+    pub(super) fn start(
+        recipe: &Recipe,
+        dir: &Path,
+        anew: bool,
+        tally: &Tally,
+    ) -> io::Result<(Keeper, Option<String>)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(limits::INDEX_WAIT))?;
         ours.set_write_timeout(Some(limits::INDEX_WAIT))?;
@@ -161,10 +181,11 @@ impl Keeper {
             .stdout(Stdio::null())
             .process_group(0)
             .spawn()?;
-        let mut keeper = Keeper { child, socket: ours };
+        let mut keeper = Keeper { child, socket: ours, counted: 0, tally: tally.clone() };
         let dir = dir.to_str().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
         match keeper.ask(&Request::Open { dir, anew })? {
-            Answer::Done(told) => Ok((keeper, told)),
+            Answer::Done => Ok((keeper, None)),
+            Answer::Anew(told) => Ok((keeper, Some(told))),
             Answer::Failed(words) => Err(io::Error::other(words)),
             Answer::Entries(_) => Err(io::ErrorKind::InvalidData.into()),
         }
@@ -172,7 +193,17 @@ impl Keeper {
 
     pub(super) fn ask(&mut self, request: &Request) -> io::Result<Answer> {
         request.write(&mut self.socket)?;
-        Answer::read(&mut self.socket)
+        let answer = Answer::read(&mut self.socket);
+        self.count();
+        answer
+    }
+
+    fn count(&mut self) {
+        if let Some(written) = written_by(self.child.id()) {
+            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            *tally.get_or_insert(0) += written.saturating_sub(self.counted);
+            self.counted = written.max(self.counted);
+        }
     }
 
     #[cfg(test)]
@@ -192,6 +223,7 @@ impl Keeper {
 impl Drop for Keeper {
     /// However it came here, no process is left behind.
     fn drop(&mut self) {
+        self.count();
         let _gone_already = self.child.kill();
         let _nothing_to_do_about_it = self.child.wait();
     }

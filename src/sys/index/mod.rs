@@ -12,7 +12,7 @@ use super::{
     linux::lane::{Lane, Shape},
 };
 use crate::{limits, time::Instant};
-use keeper::{Keeper, Recipe};
+use keeper::{Keeper, Recipe, Tally};
 use std::{
     cell::Cell,
     io, mem,
@@ -32,16 +32,30 @@ pub struct Store {
     clock: Rc<dyn Clock>,
     lane: Lane,
     desk: Arc<Mutex<Desk>>,
+    told: Arc<Mutex<Told>>,
+    tally: Tally,
     retry_at: Rc<Cell<Instant>>,
     retry_wait: Rc<Cell<Duration>>,
 }
 
-/// What the thread works with.
+/// What the thread works with; locked for as long as it works.
 struct Desk {
     recipe: Recipe,
     dir: PathBuf,
     keeper: Option<Keeper>,
-    trouble: String,
+    told: Arc<Mutex<Told>>,
+    tally: Tally,
+}
+
+/// What there is to tell a person; locked only for a moment, never while the index is at work.
+#[derive(Default)]
+struct Told {
+    /// Why there is no history at present; empty where there is one.
+    failing: String,
+    /// Why the history started anew; empty once nobody keeps the old one any more.
+    anew: String,
+    /// Somebody is looking whether it is still there.
+    looking: bool,
 }
 
 impl Store {
@@ -53,7 +67,8 @@ impl Store {
 
     fn with_recipe(dir: &Path, clock: Rc<dyn Clock>, recipe: Recipe, idle: Duration) -> Store {
         let dir = dir.to_owned();
-        let desk = Desk { recipe, dir, keeper: None, trouble: String::new() };
+        let (told, tally) = (Arc::<Mutex<Told>>::default(), Tally::default());
+        let desk = Desk { recipe, dir, keeper: None, told: told.clone(), tally: tally.clone() };
         let desk = Arc::new(Mutex::new(desk));
         let shape = Shape {
             name: "index",
@@ -73,6 +88,8 @@ impl Store {
             clock,
             lane: Lane::with_rest(shape, Some(rest)),
             desk,
+            told,
+            tally,
             retry_at: Rc::default(),
             retry_wait: Rc::new(Cell::new(limits::INDEX_RETRY_FIRST)),
         }
@@ -127,7 +144,53 @@ impl Index for Store {
     }
 
     fn trouble(&self) -> String {
-        lock(&self.desk).trouble.clone()
+        let told = lock(&self.told);
+        if !told.failing.is_empty() {
+            return format!(
+                "There is no history at the moment: {}. Mail goes on without it, and it is tried \
+                 again by itself. Where it stays so, look whether the disk is full or broken; \
+                 `index` in the data directory may be deleted.",
+                told.failing
+            );
+        }
+        if told.anew.is_empty() {
+            return String::new();
+        }
+        let words = format!(
+            "{} No mail is touched by that. Delete the old one when nobody wants to look at it: \
+             then this goes.",
+            told.anew
+        );
+        drop(told);
+        self.look_for_the_old_one();
+        words
+    }
+
+    fn written(&self) -> Option<u64> {
+        *lock(&self.tally)
+    }
+}
+
+impl Store {
+    /// Once a person has deleted what was moved aside, there is nothing to tell any more. That is
+    /// found out on the thread and told the next time.
+    fn look_for_the_old_one(&self) {
+        if mem::replace(&mut lock(&self.told).looking, true) {
+            return;
+        }
+        let (desk, told) = (self.desk.clone(), self.told.clone());
+        let look = move || {
+            // Also where it is a link that leads nowhere.
+            let is_there = cabinet::aside(&lock(&desk).dir).symlink_metadata().is_ok();
+            let mut told = lock(&told);
+            told.looking = false;
+            if !is_there {
+                told.anew.clear();
+            }
+        };
+        if self.lane.run(Box::new(look)).is_err() {
+            lock(&self.told).looking = false;
+        }
     }
 }
 
@@ -140,10 +203,21 @@ impl Desk {
             match self.ask_once(request, anew) {
                 Ok(Answer::Failed(words)) => {
                     self.keeper = None;
-                    self.trouble.clone_from(&words);
+                    lock(&self.told).failing.clone_from(&words);
                     return Err(io::Error::other(words));
                 }
-                Ok(answer) => return Ok(answer),
+                Ok(Answer::Anew(words)) => {
+                    self.keeper = None;
+                    lock(&self.told).anew.clone_from(&words);
+                    return Err(io::Error::other(words));
+                }
+                Ok(answer) => {
+                    // Without a keeper, nothing was there to be flushed.
+                    if self.keeper.is_some() {
+                        lock(&self.told).failing.clear();
+                    }
+                    return Ok(answer);
+                }
                 Err(error) => {
                     self.keeper = None;
                     let is_death = matches!(
@@ -160,18 +234,18 @@ impl Desk {
             }
         }
         let error = failed.unwrap_or_else(|| io::ErrorKind::Other.into());
-        self.trouble = format!("there is no history at the moment: {error}");
+        lock(&self.told).failing = error.to_string();
         Err(error)
     }
 
     fn ask_once(&mut self, request: &Request, anew: bool) -> io::Result<Answer> {
         let mut keeper = match mem::take(&mut self.keeper) {
             Some(keeper) => keeper,
-            None if *request == Request::Flush => return Ok(Answer::Done(String::new())),
+            None if *request == Request::Flush => return Ok(Answer::Done),
             None => {
-                let (keeper, told) = Keeper::start(&self.recipe, &self.dir, anew)?;
-                if !told.is_empty() {
-                    self.trouble = told;
+                let (keeper, told) = Keeper::start(&self.recipe, &self.dir, anew, &self.tally)?;
+                if let Some(told) = told {
+                    lock(&self.told).anew = told;
                 }
                 keeper
             }
@@ -182,8 +256,8 @@ impl Desk {
     }
 }
 
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

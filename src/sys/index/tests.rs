@@ -112,6 +112,44 @@ fn a_damaged_index_starts_anew_and_says_so() {
 }
 
 #[test]
+fn that_it_started_anew_is_told_until_somebody_deletes_the_old_one() {
+    let bench = Bench::new(recipe(), LONG);
+    std::fs::write(bench.scratch.path().join("index"), "no index").unwrap();
+    bench.put("a", "1").unwrap();
+    assert!(bench.store.trouble().contains("starts anew"));
+    // Each request is done behind the look that the question has started.
+    bench.put("a", "1").unwrap();
+    assert!(bench.store.trouble().contains("index.bad-1"), "it is still there");
+    std::fs::remove_file(bench.scratch.path().join("index.bad-1")).unwrap();
+    bench.put("a", "1").unwrap();
+    bench.store.trouble();
+    bench.put("a", "1").unwrap();
+    assert_eq!(bench.store.trouble(), "");
+}
+
+#[test]
+fn trouble_is_told_at_once_while_the_index_is_at_work() {
+    let bench = Bench::new(recipe(), LONG);
+    let _at_work = lock(&bench.store.desk);
+    assert_eq!((bench.store.trouble().as_str(), bench.store.written()), ("", None));
+}
+
+#[test]
+fn what_it_writes_is_counted_also_by_keepers_that_are_gone() {
+    let bench = Bench::new(recipe(), LONG);
+    let mut before = 0;
+    for round in 0..3 {
+        bench.put(&format!("k{round}"), &"v".repeat(1000)).unwrap();
+        block_on(bench.store.flush()).unwrap();
+        bench.kill();
+        let Some(written) = bench.store.written() else { return }; // This kernel does not count.
+        // In a file system in memory nothing is ever written.
+        assert!(written >= before, "{round}: {written} after {before}");
+        before = written;
+    }
+}
+
+#[test]
 fn an_index_damaged_under_way_fails_once_and_starts_anew() {
     let bench = Bench::new(recipe(), LONG);
     for i in 0..9 {
@@ -138,13 +176,14 @@ fn without_a_keeper_requests_fail_at_once_and_are_tried_again_later() {
     for bad in [none, dying] {
         let bench = Bench::new(bad, LONG);
         assert!(bench.put("a", "1").is_err());
-        assert!(bench.store.trouble().starts_with("there is no history at the moment"));
+        assert!(bench.store.trouble().starts_with("There is no history at the moment"));
         lock(&bench.store.desk).recipe = recipe();
         let resting = bench.put("a", "1").unwrap_err().to_string();
         assert!(resting.contains("rests"), "{resting}");
         bench.clock.0.set(Instant(0) + limits::INDEX_RETRY_FIRST);
         bench.put("a", "1").unwrap();
         assert_eq!(bench.all().unwrap(), "a=1 ");
+        assert_eq!(bench.store.trouble(), "", "it is over");
     }
 }
 

@@ -46,8 +46,11 @@ pub(super) struct Scan {
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// Done; with what there is to tell a person about it, mostly nothing.
-    Done(String),
+    /// Done.
+    Done,
+    /// The index was damaged, is moved aside and starts anew; what that was, in words. Opening it
+    /// is done then, anything else is not.
+    Anew(String),
     /// What was found.
     Entries(Vec<Entry>),
     /// Not done, and why.
@@ -124,8 +127,11 @@ impl Answer {
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut frame = Frame::default();
         match self {
-            Answer::Done(words) => {
-                frame.octet(0).octets(words.as_bytes());
+            Answer::Done => {
+                frame.octet(0);
+            }
+            Answer::Anew(words) => {
+                frame.octet(3).octets(words.as_bytes());
             }
             Answer::Failed(words) => {
                 frame.octet(1).octets(words.as_bytes());
@@ -231,7 +237,8 @@ impl Cursor<'_> {
 
     fn answer(&mut self) -> Option<Answer> {
         Some(match self.octet()? {
-            0 => Answer::Done(self.text()?),
+            0 => Answer::Done,
+            3 => Answer::Anew(self.text()?),
             1 => Answer::Failed(self.text()?),
             2 => {
                 let count = self.number()?;
@@ -311,7 +318,8 @@ mod tests {
         }
         assert_eq!(Request::read(&mut from).unwrap(), None);
         for answer in [
-            Answer::Done("moved".into()),
+            Answer::Done,
+            Answer::Anew("moved".into()),
             Answer::Failed("full".into()),
             Answer::Entries(vec![(b"k".to_vec(), b"v".to_vec()), (vec![1], vec![])]),
         ] {

@@ -3,9 +3,10 @@
 use super::lane::{Lane, Shape};
 use crate::{
     limits,
-    sys::{Disk, File, Open, Pending},
+    sys::{Disk, File, Open, Pending, Wear},
 };
 use std::{
+    cell::Cell,
     fs,
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
@@ -18,6 +19,7 @@ use std::{
 pub(super) struct RealDisk {
     root: PathBuf,
     lane: Lane,
+    wear: Rc<Cell<Wear>>,
 }
 
 impl RealDisk {
@@ -31,7 +33,7 @@ impl RealDisk {
             stack: limits::LANE_STACK_BYTES,
             idle: limits::LANE_IDLE,
         });
-        Ok(RealDisk { root: root.canonicalize()?, lane })
+        Ok(RealDisk { root: root.canonicalize()?, lane, wear: Rc::default() })
     }
 
     /// The data directory, absolute.
@@ -62,11 +64,12 @@ fn run<T: Send + 'static>(
 
 impl Disk for RealDisk {
     fn open<'a>(&'a self, path: &'a str, how: Open) -> Pending<'a, io::Result<Rc<dyn File>>> {
-        let (path, lane) = (self.path(path), self.lane.clone());
+        let (path, lane, wear) = (self.path(path), self.lane.clone(), self.wear.clone());
         let opened = self.run(move || open(&path, how));
         Box::pin(async move {
             let file = Arc::new(opened.await?);
-            Ok(Rc::new(RealFile { file, lane }) as Rc<dyn File>)
+            let meter = Meter { wear, dirty: Cell::default() };
+            Ok(Rc::new(RealFile { file, lane, meter }) as Rc<dyn File>)
         })
     }
 
@@ -92,6 +95,8 @@ impl Disk for RealDisk {
 
     fn sync_dir<'a>(&'a self, dir: &'a str) -> Pending<'a, io::Result<()>> {
         let dir = self.path(dir);
+        let Wear { octets, syncs } = self.wear.get();
+        self.wear.set(Wear { octets, syncs: syncs + 1 });
         self.run(move || fs::File::open(dir)?.sync_all())
     }
 
@@ -101,6 +106,10 @@ impl Disk for RealDisk {
             let room = rustix::fs::statvfs(dir)?;
             Ok(room.f_bavail.saturating_mul(room.f_frsize))
         })
+    }
+
+    fn wear(&self) -> Wear {
+        self.wear.get()
     }
 }
 
@@ -142,6 +151,42 @@ fn list(dir: &Path) -> io::Result<Vec<(String, u64)>> {
 struct RealFile {
     file: Arc<fs::File>,
     lane: Lane,
+    meter: Meter,
+}
+
+/// Counts what an open file costs the storage, as it is asked for.
+struct Meter {
+    wear: Rc<Cell<Wear>>,
+    /// Pages written since the last sync, from the first of them to behind the last. A write that
+    /// does not touch them begins anew: files are written from front to end.
+    dirty: Cell<(u64, u64)>,
+}
+
+impl Meter {
+    fn write(&self, offset: u64, octets: usize) {
+        if octets == 0 {
+            return;
+        }
+        let first = offset / limits::FLASH_PAGE_BYTES;
+        let end = (offset + octets as u64).div_ceil(limits::FLASH_PAGE_BYTES);
+        let (dirty_first, dirty_end) = self.dirty.get();
+        let touches = first <= dirty_end && dirty_first <= end;
+        let again = end.min(dirty_end).saturating_sub(first.max(dirty_first));
+        let Wear { octets, syncs } = self.wear.get();
+        let fresh = (end - first - again) * limits::FLASH_PAGE_BYTES;
+        self.wear.set(Wear { octets: octets + fresh, syncs });
+        self.dirty.set(if touches && dirty_end > dirty_first {
+            (first.min(dirty_first), end.max(dirty_end))
+        } else {
+            (first, end)
+        });
+    }
+
+    fn sync(&self) {
+        let Wear { octets, syncs } = self.wear.get();
+        self.wear.set(Wear { octets, syncs: syncs + 1 });
+        self.dirty.set((0, 0));
+    }
 }
 
 impl RealFile {
@@ -160,6 +205,7 @@ impl File for RealFile {
     }
 
     fn write_at(&self, offset: u64, octets: Vec<u8>) -> Pending<'_, io::Result<Vec<u8>>> {
+        self.meter.write(offset, octets.len());
         self.run(move |file| {
             file.write_all_at(&octets, offset)?;
             Ok(octets)
@@ -167,6 +213,8 @@ impl File for RealFile {
     }
 
     fn write_sync(&self, offset: u64, octets: Vec<u8>) -> Pending<'_, io::Result<Vec<u8>>> {
+        self.meter.write(offset, octets.len());
+        self.meter.sync();
         self.run(move |file| {
             file.write_all_at(&octets, offset)?;
             file.sync_data()?;
@@ -175,6 +223,7 @@ impl File for RealFile {
     }
 
     fn sync(&self) -> Pending<'_, io::Result<()>> {
+        self.meter.sync();
         self.run(fs::File::sync_data)
     }
 
@@ -282,6 +331,35 @@ mod tests {
             assert_eq!(disk.list(".").await.unwrap(), both[1..]);
             assert_eq!(disk.remove("a").await.unwrap_err().kind(), ErrorKind::NotFound);
             assert_eq!(disk.list("none").await.unwrap_err().kind(), ErrorKind::NotFound);
+        });
+    }
+
+    #[test]
+    fn pages_and_syncs_are_counted_and_a_page_written_twice_before_a_sync_once() {
+        let scratch = Scratch::new();
+        let disk = RealDisk::new(scratch.path()).unwrap();
+        let pages = || (disk.wear().octets / limits::FLASH_PAGE_BYTES, disk.wear().syncs);
+        block_on(async {
+            assert_eq!(pages(), (0, 0));
+            let file = disk.open("f", Open::New).await.unwrap();
+            file.write_at(0, vec![0; 10]).await.unwrap();
+            assert_eq!(pages(), (1, 0), "ten octets are a page");
+            file.write_at(10, vec![0; 4087]).await.unwrap();
+            assert_eq!(pages(), (2, 0), "its first page was to be written anyway");
+            file.write_sync(0, vec![0; 1]).await.unwrap();
+            assert_eq!(pages(), (2, 1));
+            file.write_at(0, vec![0; 1]).await.unwrap();
+            assert_eq!(pages(), (3, 1), "what was synced is written again");
+            file.write_at(40_960, vec![0; 4096]).await.unwrap();
+            assert_eq!(pages(), (4, 1));
+            file.write_at(36_863, vec![0; 8193]).await.unwrap();
+            assert_eq!(pages(), (6, 1), "the page in between, not the ones beside it");
+            file.write_at(7, Vec::new()).await.unwrap();
+            file.sync().await.unwrap();
+            disk.sync_dir(".").await.unwrap();
+            let other = disk.open("g", Open::New).await.unwrap();
+            other.write_sync(0, vec![0; 4096]).await.unwrap();
+            assert_eq!(pages(), (7, 4));
         });
     }
 

@@ -153,6 +153,13 @@ impl Tasks for RealTasks {
         // Who waits for refused work learns it from the work being dropped.
         let _refused_work_is_dropped = self.slow.run(work);
     }
+
+    fn memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kib * 1024)
+    }
 }
 
 /// `task`, with a panic in it ending it alone.
@@ -270,6 +277,7 @@ pub(in crate::sys) mod tests {
             assert!(sys.clock.now().0 >= 1);
             assert_eq!(sys.slow(|| 6 * 7).await, Some(42));
             assert_eq!(sys.slow(|| panic!("planted")).await, None::<()>);
+            assert!(sys.tasks.memory().is_some_and(|octets| octets > 1 << 20));
             let file = sys.disk.open("f", super::super::Open::New).await.unwrap();
             file.write_sync(0, vec![1; 10]).await.unwrap();
         });

@@ -14,6 +14,7 @@ use rustix::{
         AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
         socket_with, sockopt,
     },
+    process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use std::{
     cell::Cell,
@@ -86,6 +87,17 @@ impl Net for RealNet {
 
     fn attached(&self) -> Attached {
         netlink::attached()
+    }
+
+    fn open_at_most(&self, wanted: u64) -> u64 {
+        let limit = getrlimit(Resource::Nofile);
+        let had = limit.current.unwrap_or(u64::MAX);
+        if had >= wanted {
+            return had;
+        }
+        let raised = limit.maximum.map_or(wanted, |most| most.min(wanted));
+        let asked = Rlimit { current: Some(raised), ..limit };
+        setrlimit(Resource::Nofile, asked).map_or(had, |()| raised)
     }
 }
 

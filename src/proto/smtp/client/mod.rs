@@ -12,19 +12,20 @@
 //! one message.
 
 mod content;
+mod login;
 mod message;
 mod offer;
 mod plan;
 mod transaction;
 
 pub use message::{Forward, Outgoing, Reporter};
-pub use plan::{Chunking, Login, Plan, Security};
+pub use plan::{Chunking, Login, LoginPlan, Plan, Security};
 
 use crate::{
     limits,
     proto::{
         machine::{Machine, Pipe, Step},
-        sasl,
+        sasl::{Key, Mechanism, Stretch},
         smtp::reply::{Garbled, Parser, PeerReply, one_line},
         status::{Class, Outcome, Status},
     },
@@ -44,6 +45,10 @@ pub enum Ask {
     /// The transaction ended: one outcome a recipient, in order, and who sends the reports about
     /// those that were taken. Answer Noted.
     Report(Vec<Outcome>, Reporter),
+    /// A piece of slow arithmetic for the login. Answer Stretched.
+    Stretch(Stretch),
+    /// Logged in by this mechanism, after these came to nothing here. Answer Noted.
+    LoggedIn(Mechanism, Vec<Mechanism>),
     /// The session cannot be used: banner, EHLO, STARTTLS or AUTH was refused, or the reply made no
     /// sense. Every message meant for it has this outcome. Answer Noted; the session closes.
     Unusable(Outcome),
@@ -62,11 +67,14 @@ pub enum Answer {
     /// The message could not be read: break the session off, so that the remote does not take half
     /// of it.
     Abort,
+    /// What came of the arithmetic; `None`: there was nobody to do it.
+    Stretched(Option<Key>),
     /// Fine.
     Noted,
 }
 
-/// The status where a server refuses our login. Mail waits: a person has to correct the password.
+/// The status where a server refuses our login, or it comes to nothing in another way that a person
+/// has to mend. Mail waits until then.
 pub const LOGIN_REFUSED: Status = Status::new(Class::Transient, 7, 8);
 
 /// A session with a server. Not printable: its buffers may hold a password.
@@ -84,6 +92,7 @@ pub struct Session {
     used: bool,
     /// The server offers CHUNKING and does not know BDAT.
     lied: bool,
+    login: login::Progress,
     /// The message in flight.
     transaction: Option<Box<Transaction>>,
 }
@@ -97,8 +106,8 @@ enum State {
     StartTls,
     /// STARTTLS was accepted.
     Upgrade,
-    /// AUTH was sent, and these remain to be said, the last one first.
-    Login(Vec<String>),
+    /// AUTH was sent.
+    Login(Box<login::Talk>),
     Ready,
     /// The message is read, to see what must be done to it.
     Survey,
@@ -140,6 +149,7 @@ impl Session {
             stale: false,
             used: false,
             lied: false,
+            login: login::Progress::default(),
             transaction: None,
         }
     }
@@ -177,13 +187,20 @@ impl Session {
         self.say(&format!("EHLO {}", self.plan.hello), State::Hello);
     }
 
-    fn hear(&mut self, reply: &PeerReply) {
+    /// `last`: the words of the last line as they came.
+    fn hear(&mut self, reply: &PeerReply, last: &str) {
         // RFC 5321 §3.8: it may come at any time, and the server is gone.
         if reply.code == 421 && !matches!(self.state, State::Quit) {
             return self.end(reply.outcome(&self.plan.host));
         }
+        if matches!(self.state, State::Login(_)) {
+            if let State::Login(talk) = std::mem::replace(&mut self.state, State::Close) {
+                self.hear_login(*talk, reply, last);
+            }
+            return;
+        }
         let in_chunks = self.is_in_chunks();
-        match (&mut self.state, reply.digit()) {
+        match (&self.state, reply.digit()) {
             (State::Banner, 2) => self.say_hello(),
             (State::Hello | State::OldHello, 2) => self.secure(),
             // RFC 5321 §3.2: servers without EHLO know HELO.
@@ -194,24 +211,13 @@ impl Session {
             (State::StartTls, 2) => self.state = State::Upgrade,
             (State::StartTls, 4 | 5) if self.plan.security == Security::May => self.login(),
             (State::StartTls, _) => self.tls_refused(reply),
-            (State::Login(_), 2) => self.state = State::Ready,
-            (State::Login(words), 3) => {
-                let mut words = std::mem::take(words);
-                match words.pop() {
-                    Some(word) => self.say(&word, State::Login(words)),
-                    None => self.out_of_step(reply),
-                }
-            }
-            (State::Login(_), 5) => self.login_refused(reply),
             (State::Envelope, _) => self.hear_envelope(reply),
             (State::Chunk | State::Final, _) if in_chunks => self.hear_chunk(reply),
             // RFC 2920 §3.1: whatever it says to that, nothing was sent.
             (State::LoneDot, _) | (State::Final, 2 | 4 | 5) => self.conclude(reply),
             (State::Final, _) => self.out_of_step(reply),
             (State::Quit, _) => self.state = State::Close,
-            (State::Banner | State::Hello | State::OldHello | State::Login(_), _) => {
-                self.refused(reply);
-            }
+            (State::Banner | State::Hello | State::OldHello, _) => self.refused(reply),
             _ => unreachable!("replies are read only in the states above"),
         }
     }
@@ -227,33 +233,6 @@ impl Session {
             return self.unusable(Status::new(Class::Transient, 7, 4), text);
         }
         self.login();
-    }
-
-    /// After TLS, or where there is none: AUTH as planned. RFC 4954 §4.
-    fn login(&mut self) {
-        let Some(login) = &self.plan.login else {
-            self.state = State::Ready;
-            return;
-        };
-        let host = &self.plan.host;
-        if !self.encrypted && !login.in_clear {
-            let text = format!("there is no TLS with {host}, and no login without it");
-            return self.unusable(Status::new(Class::Transient, 7, 11), text);
-        }
-        if self.offered.plain {
-            let word = sasl::plain(&login.user, &login.password);
-            // RFC 4954 §4: what does not fit a command line of 512 octets waits for its 334.
-            if "AUTH PLAIN \r\n".len() + word.len() <= 512 {
-                return self.say(&format!("AUTH PLAIN {word}"), State::Login(Vec::new()));
-            }
-            return self.say("AUTH PLAIN", State::Login(vec![word]));
-        }
-        if self.offered.login {
-            let words = vec![sasl::login(&login.password), sasl::login(&login.user)];
-            return self.say("AUTH LOGIN", State::Login(words));
-        }
-        let text = format!("a login is configured, and {host} offers none that we know");
-        self.unusable(Status::new(Class::Transient, 7, 4), text);
     }
 
     fn hear_envelope(&mut self, reply: &PeerReply) {
@@ -335,7 +314,7 @@ impl Session {
     fn begin(&mut self) {
         if let Some(transaction) = &mut self.transaction {
             let chunking = self.offered.chunking && self.plan.chunking == Chunking::Large;
-            transaction.begin(&Offered { chunking, ..self.offered });
+            transaction.begin(chunking);
         }
     }
 
@@ -392,6 +371,27 @@ impl Session {
         self.step()
     }
 
+    /// Take the next reply in, if all of it is here.
+    fn hear_next(&mut self) -> bool {
+        let hello = matches!(self.state, State::Hello);
+        let challenges = matches!(self.state, State::Login(_));
+        let offered = &mut self.offered;
+        let mut last = String::new();
+        let each = |n: usize, line: &str| {
+            if hello {
+                offered.note(n, line);
+            } else if challenges {
+                last = line.into();
+            }
+        };
+        match self.parser.read(&mut self.pipe, each) {
+            Ok(None) => return false,
+            Ok(Some(reply)) => self.hear(&reply, &last),
+            Err(garbled) => self.garbled(&garbled),
+        }
+        true
+    }
+
     fn out_of_step(&mut self, reply: &PeerReply) {
         let text = format!("a reply that is none to what was said: {}", reply.text);
         self.end(self.nonsense(&text));
@@ -436,13 +436,6 @@ impl Session {
         let detail = security.map_or(4, Status::detail);
         outcome.status = Status::new(Class::Transient, 7, detail);
         outcome.text = one_line(&format!("TLS is required, and was refused: {}", reply.text));
-        self.state = State::Unusable(outcome, Then::Quit);
-    }
-
-    fn login_refused(&mut self, reply: &PeerReply) {
-        let text =
-            one_line(&format!("login refused, its user or password is wrong: {}", reply.text));
-        let outcome = Outcome { status: LOGIN_REFUSED, by: self.plan.host.clone(), text };
         self.state = State::Unusable(outcome, Then::Quit);
     }
 
@@ -502,17 +495,11 @@ impl Machine for Session {
                     self.go_on();
                 }
                 _ => {
-                    let hello = matches!(self.state, State::Hello);
-                    let offered = &mut self.offered;
-                    let each = |n: usize, line: &str| {
-                        if hello {
-                            offered.note(n, line);
-                        }
-                    };
-                    match self.parser.read(&mut self.pipe, each) {
-                        Ok(None) => return Step::Read,
-                        Ok(Some(reply)) => self.hear(&reply),
-                        Err(garbled) => self.garbled(&garbled),
+                    if let Some(step) = self.login_step() {
+                        return step;
+                    }
+                    if !self.hear_next() {
+                        return Step::Read;
                     }
                 }
             }
@@ -528,6 +515,7 @@ impl Machine for Session {
                     transaction.content.take(octets);
                 }
             }
+            (State::Login(_), Answer::Stretched(key)) => self.stretched(key.as_ref()),
             (State::Body | State::Survey, _) => self.abort(),
             _ => {}
         }

@@ -1,7 +1,9 @@
 //! What a server offers in its reply to EHLO. RFC 5321 §4.1.1.1.
 
+use crate::proto::sasl::Mechanism;
+
 /// The extensions that we use where they are offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "the RFCs' keywords, independent of each other")]
 pub(super) struct Offered {
     /// RFC 2920.
@@ -20,10 +22,8 @@ pub(super) struct Offered {
     pub(super) dsn: bool,
     /// RFC 3207.
     pub(super) starttls: bool,
-    /// RFC 4954, PLAIN.
-    pub(super) plain: bool,
-    /// RFC 4954, LOGIN.
-    pub(super) login: bool,
+    /// RFC 4954, those that we know.
+    pub(super) mechanisms: Vec<Mechanism>,
 }
 
 impl Offered {
@@ -47,9 +47,14 @@ impl Offered {
             "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
-            "AUTH" => words.for_each(|mechanism| {
-                self.plain |= mechanism.eq_ignore_ascii_case("PLAIN");
-                self.login |= mechanism.eq_ignore_ascii_case("LOGIN");
+            "AUTH" => words.for_each(|word| {
+                let known = Mechanism::ALL.into_iter();
+                let mut known = known.filter(|known| word.eq_ignore_ascii_case(known.name()));
+                if let Some(mechanism) = known.next()
+                    && !self.mechanisms.contains(&mechanism)
+                {
+                    self.mechanisms.push(mechanism);
+                }
             }),
             _ => {}
         }
@@ -77,8 +82,8 @@ mod tests {
             "chunking",
             "DSN",
             "STARTTLS",
-            "AUTH CRAM-MD5 plain",
-            "AUTH=LOGIN",
+            "AUTH GSSAPI SCRAM-SHA-256-PLUS plain cram-md5",
+            "AUTH=LOGIN PLAIN",
             "X-ODD thing",
             "",
         ]);
@@ -91,8 +96,7 @@ mod tests {
             chunking: true,
             dsn: true,
             starttls: true,
-            plain: true,
-            login: true,
+            mechanisms: vec![Mechanism::Plain, Mechanism::CramMd5, Mechanism::Login],
         };
         assert_eq!(all, expected);
         assert_eq!(offered(&["PIPELINING"]), Offered::default());

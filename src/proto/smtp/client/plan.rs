@@ -1,5 +1,7 @@
 //! What a session is to do before it is ready for mail.
 
+use crate::proto::sasl::{Mechanism, Secret};
+
 /// How the session starts.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -7,13 +9,25 @@ pub struct Plan {
     pub hello: String,
     /// Whether to use STARTTLS.
     pub security: Security,
-    /// Log in with these, by the best mechanism that is offered; only over TLS unless
-    /// `clear_login`.
-    pub login: Option<Login>,
+    /// Log in with these, by the strongest mechanism that is offered.
+    pub login: Option<Box<LoginPlan>>,
     /// The host that outcomes name: `mx.example.org [192.0.2.1]`.
     pub host: String,
     /// Whether to use CHUNKING.
     pub chunking: Chunking,
+}
+
+/// How to log in.
+#[derive(Clone, Debug)]
+pub struct LoginPlan {
+    /// As whom.
+    pub login: Login,
+    /// Mechanisms that are offered there and do not work: they come last.
+    pub without: Vec<Mechanism>,
+    /// Name and port of the server, as the route has them: OAUTHBEARER tells them.
+    pub server: (String, u16),
+    /// Dice for a nonce.
+    pub chance: [u64; 2],
 }
 
 /// Use of TLS.
@@ -38,19 +52,13 @@ pub enum Chunking {
     Large,
 }
 
-/// User name and password at a smarthost.
-#[derive(Clone, PartialEq, Eq)]
+/// A login at a smarthost.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// User name.
     pub user: String,
-    /// Password; never shown.
-    pub password: String,
-    /// May be sent without TLS (route says `tls: none`).
+    /// What proves it; never shown.
+    pub secret: Secret,
+    /// May be sent without TLS.
     pub in_clear: bool,
-}
-
-impl core::fmt::Debug for Login {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "Login({})", self.user)
-    }
 }

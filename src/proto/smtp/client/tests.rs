@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::mail::address::Address;
+use crate::proto::{mail::address::Address, sasl::Secret};
 
 fn plan(security: Security) -> Plan {
     Plan {
@@ -209,7 +209,8 @@ impl Chance {
     }
 }
 
-const WELCOME: &str = "250-mx\r\n250-PIPELINING\r\n250-AUTH LOGIN PLAIN\r\n250 DSN\r\n";
+const WELCOME: &str = "250-mx\r\n250-PIPELINING\r\n250-AUTH LOGIN PLAIN CRAM-MD5 SCRAM-SHA-256 \
+                       XOAUTH2 OAUTHBEARER\r\n250 DSN\r\n";
 
 const WORDS: &[&str] = &[
     "220 mx\r\n",
@@ -220,6 +221,10 @@ const WORDS: &[&str] = &[
     "354 Go\r\n",
     "334 VXNlcm5hbWU6\r\n",
     "235 Ok\r\n",
+    "535 5.7.8 No\r\n",
+    "504 5.5.4 No\r\n",
+    // A challenge of SCRAM for the nonce of zeros.
+    "334 cj1BQUFBQUFBQUFBQUFBQUFBQUFBQUFBeCxzPWMyRnNkQT09LGk9NDA5Ng==\r\n",
     "421 Bye\r\n",
     "450 4.2.1 Later\r\n",
     "550 5.1.1 No\r\n",
@@ -239,10 +244,10 @@ fn babble(chance: &mut Chance, polite: bool, turn: usize) -> Vec<u8> {
     }
     let mut octets = Vec::new();
     for _ in 0..=chance.below(4) {
-        match chance.below(if polite { 24 } else { 30 }) {
-            n if n >= 28 => octets.extend(vec![b'x'; chance.below(3000)]),
-            n if n >= 27 => octets.extend(chance.0.to_le_bytes()),
-            n if n >= 12 && polite => octets.extend_from_slice(b"250 Ok\r\n"),
+        match chance.below(if polite { 28 } else { 30 }) {
+            n if n >= 29 => octets.extend(vec![b'x'; chance.below(3000)]),
+            n if n >= 28 => octets.extend(chance.0.to_le_bytes()),
+            n if n >= 15 && polite => octets.extend_from_slice(b"250 Ok\r\n"),
             n => octets.extend_from_slice(WORDS[n % WORDS.len()].as_bytes()),
         }
     }
@@ -255,8 +260,16 @@ fn live(seed: u64) -> bool {
     let securities = [Security::None, Security::May, Security::Must, Security::Implicit];
     let mut plan = plan(securities[chance.below(4)]);
     if chance.below(3) == 0 {
-        let (user, password) = ("tim".into(), "p".repeat(chance.below(600)));
-        plan.login = Some(Login { user, password, in_clear: chance.below(2) == 0 });
+        let secret = "p".repeat(chance.below(600));
+        let secret =
+            if chance.below(3) == 0 { Secret::Token(secret) } else { Secret::Password(secret) };
+        let in_clear = chance.below(2) == 0;
+        plan.login = Some(Box::new(LoginPlan {
+            login: Login { user: "tim".into(), secret, in_clear },
+            without: Mechanism::ALL.into_iter().filter(|_| chance.below(4) == 0).collect(),
+            server: ("mx.example".into(), 587),
+            chance: [0, 0],
+        }));
     }
     let polite = chance.below(2) == 0;
     let mut session = Session::new(plan);
@@ -289,6 +302,11 @@ fn live(seed: u64) -> bool {
                 let octets = vec![b'.'; 1 + chance.below(limits::CHUNK_BYTES)];
                 session.answer(Answer::Chunk(octets));
             }
+            Step::Ask(Ask::Stretch(_)) => {
+                let key = (chance.below(9) > 0).then_some(Key([7; 32]));
+                session.answer(Answer::Stretched(key));
+            }
+            Step::Ask(Ask::LoggedIn(..)) => session.answer(Answer::Noted),
             Step::Ask(Ask::Report(..)) => {
                 reported += 1;
                 session.answer(Answer::Noted);

@@ -162,10 +162,10 @@ impl Transaction {
 
     /// What can be asked of the server is known. The message goes by BDAT where that is offered and
     /// worth it.
-    pub(super) fn begin(&mut self, offered: &Offered) {
+    pub(super) fn begin(&mut self, chunking: bool) {
         let open = self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none());
         self.asked = open.map(|(n, _)| n).collect();
-        if offered.chunking && self.content.size() >= limits::BDAT_MESSAGE_BYTES {
+        if chunking && self.content.size() >= limits::BDAT_MESSAGE_BYTES {
             self.content.use_chunks();
         }
     }
@@ -361,7 +361,11 @@ fn write_rcpt(forward: &Forward, offered: &Offered, output: &mut Vec<u8>) {
         if let Some((kind, address)) = forward.orcpt.split_once(';') {
             // RFC 6533 §3: an address beyond ASCII has the type utf-8.
             let kind = if address.is_ascii() { kind } else { "utf-8" };
-            put(output, &[" ORCPT=", kind, ";", &xtext(address)]);
+            let address = xtext(address);
+            // RFC 3461 §4.2: what is longer once encoded would be refused, and the mail with it.
+            if kind.len() + 1 + address.len() <= limits::ORCPT_BYTES {
+                put(output, &[" ORCPT=", kind, ";", &address]);
+            }
         }
     }
     put(output, &["\r\n"]);
@@ -410,5 +414,21 @@ mod tests {
         assert_eq!(xtext("user@example.org"), "user@example.org");
         assert_eq!(xtext("a+b=c d\u{7f}\0"), "a+2Bb+3Dc+20d+7F+00");
         assert_eq!(xtext("jörg"), "j\\x{F6}rg");
+    }
+
+    #[test]
+    fn an_orcpt_that_encoding_makes_too_long_is_left_out() {
+        let said = |letters: usize| {
+            let to = Address::parse("b@x.example").expect("valid");
+            let orcpt = format!("utf-8;{}", "ö".repeat(letters));
+            let offered = Offered { dsn: true, ..Offered::default() };
+            let mut output = Vec::new();
+            write_rcpt(&Forward { to, orcpt, notify: None }, &offered, &mut output);
+            String::from_utf8(output).expect("ASCII")
+        };
+        // Six octets a letter, and "utf-8;".
+        let most = (limits::ORCPT_BYTES - 6) / 6;
+        assert!(said(most).contains(" ORCPT=utf-8;\\x{F6}"));
+        assert_eq!(said(most + 1), "RCPT TO:<b@x.example>\r\n");
     }
 }

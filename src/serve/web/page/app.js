@@ -20,7 +20,6 @@ import {
   until,
 } from "./kit.js";
 import { findView, messageView, queueView, testView, timeline } from "./mail.js";
-import { settingsView } from "./settings.js";
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
@@ -101,10 +100,15 @@ function isSelecting() {
   return !selection.isCollapsed && main.contains(selection.anchorNode);
 }
 
-/** Redraw; the keyboard stays where it was. */
+/** Redraw; the keyboard stays where it was, and what was unfolded stays so. */
 function keepFocus(draw) {
   const key = document.activeElement && document.activeElement.dataset.key;
+  const summaries = () => [...main.querySelectorAll("summary[data-key]")];
+  const open = summaries().filter((summary) => summary.parentElement.open);
+  const unfolded = new Set(open.map((summary) => summary.dataset.key));
   draw();
+  for (const summary of summaries())
+    if (unfolded.has(summary.dataset.key)) summary.parentElement.open = true;
   if (!key) return;
   const same = [...main.querySelectorAll("[data-key]")].find(
     (element) => element.dataset.key === key,
@@ -143,7 +147,7 @@ function turn(event) {
   else if (place === "queue") rest ? messageView(open, rest) : queueView(open);
   else if (place === "find") findView(open, rest);
   else if (place === "test") testView(open);
-  else if (place === "settings") settingsView(open);
+  else if (place === "settings") settingsPlace(open);
   else homeView(open);
   nav.hidden = session.state !== "ok";
   for (const link of nav.children) {
@@ -154,6 +158,24 @@ function turn(event) {
     scrollTo(0, 0);
     open.heading.focus({ preventScroll: true });
   }
+}
+
+/** The largest part of the page: loaded by the first who wants it. */
+async function settingsPlace(view) {
+  view.show("Settings");
+  let settings;
+  try {
+    settings = await import("./settings.js");
+  } catch {
+    view.trouble.replaceChildren(
+      note("bad", "The relay does not answer. Load this page again once it does."),
+    );
+    return;
+  }
+  if (!view.isOpen()) return;
+  const wasHere = document.activeElement === view.heading;
+  settings.settingsView(view);
+  if (wasHere) view.heading.focus({ preventScroll: true });
 }
 
 function close() {
@@ -332,7 +354,7 @@ function homeView(view) {
         );
       }
       body.replaceChildren(
-        ...status.problems.map((problem) => note("bad", problem.words)),
+        ...status.problems.map(problemNote),
         lasts(status),
         h(
           "div",
@@ -358,12 +380,29 @@ function homeView(view) {
   );
 }
 
+/** What is wrong, in the relay's words, and the place where something can be done about it. */
+function problemNote({ key, words }) {
+  const [place, name] =
+    { spool: ["queue", "Look into the queue"], listen: ["settings", "Open the settings"] }[key] || [];
+  const link = place && h("a", { href: "#/" + place, "data-key": "to-" + place }, name);
+  return note("bad", words, " ", link);
+}
+
 /** Is it working? Tone, sentence, and a second one. */
 function judge(status) {
   const { queued, counts, problems } = status;
   const waits = queued.total - queued.held;
   const lead = waits === 1 ? "The reason: " : "Most wait because: ";
   const why = queued.reason ? lead + queued.reason : "";
+  if (!status.taking)
+    return [
+      "bad",
+      "No mail is taken at the moment.",
+      "Senders are told to come back later. " +
+        (waits > 0
+          ? plural(waits, "message waits", "messages wait") + " here meanwhile, safely kept."
+          : "What was taken before is safe."),
+    ];
   if (problems.length > 0)
     return [
       "bad",
@@ -510,8 +549,16 @@ function typeIn(status) {
   );
 }
 
-function facts({ spool, uptime, memory, flash_written, counts, version, hostname }) {
-  const item = (name, ...value) => h("div", null, h("dt", null, name), h("dd", null, ...value));
+function facts({ spool, uptime, memory, flash, counts, version, hostname }) {
+  const item = (name, value, more) =>
+    h(
+      "div",
+      null,
+      h("dt", null, name),
+      h("dd", null, value, more && h("span", { class: "more" }, more)),
+    );
+  const each = (n, words) => counts.received > 0 && words(n / counts.received) + " a message";
+  const left = spool.file_system;
   return h(
     "section",
     { class: "card" },
@@ -524,17 +571,49 @@ function facts({ spool, uptime, memory, flash_written, counts, version, hostname
       item("Bounced", counts.bounced.toLocaleString("en")),
       item("Refused", counts.refused.toLocaleString("en")),
       item(
-        "Room for mail",
-        size(spool.used) + " of " + size(spool.most),
-        h("progress", {
-          max: Math.max(spool.most, 1),
-          value: spool.used,
-          "aria-label": "Room for mail used",
-        }),
+        "Written to flash",
+        size(flash.written),
+        each(flash.written - flash.laid_out, (n) => size(Math.max(0, Math.round(n)))),
       ),
-      item("Running for", span(uptime)),
+      item(
+        "Syncs",
+        flash.syncs.toLocaleString("en"),
+        each(flash.syncs, (n) => n.toFixed(n < 10 ? 1 : 0)),
+      ),
       memory != null && item("Memory", size(memory)),
-      item("Written to flash", size(flash_written)),
+      item("Running for", span(uptime)),
+      h(
+        "div",
+        { class: "wide" },
+        h("dt", null, "Room for mail"),
+        h(
+          "dd",
+          null,
+          size(spool.used) + " of " + size(spool.most),
+          left != null && h("span", { class: "more" }, size(left) + " free on the disk"),
+          h("progress", {
+            max: Math.max(spool.most, 1),
+            value: spool.used,
+            "aria-label": "Room for mail used",
+          }),
+        ),
+      ),
+    ),
+    h(
+      "details",
+      { class: "small" },
+      h("summary", { "data-key": "counted" }, "What is counted?"),
+      h(
+        "p",
+        { class: "soft" },
+        "Everything since the start. To flash: the spool, mailboxes and settings" +
+          (flash.history == null ? ", without the history" : " and the history") +
+          ", in whole pages of 4 KB. What the file system adds of its own is not in it. " +
+          (flash.laid_out > 0
+            ? "Laying out the spool, " + size(flash.laid_out) + ", is not counted for each message. "
+            : "") +
+          "Syncs are those of mail, mailboxes and settings.",
+      ),
     ),
     h("p", { class: "soft small words" }, hostname + " · Waypost " + version),
   );

@@ -87,8 +87,13 @@ class Editor {
     if (value !== undefined) place[last] = value;
     else if (Array.isArray(place)) place.splice(last, 1);
     else delete place[last];
-    // A password without its user is for nobody.
-    if (value === undefined && last === "user") delete place.password;
+    // A secret without its user is for nobody, and a user has one: a password or a token.
+    if (value === undefined && last === "user") {
+      delete place.password;
+      delete place.token;
+    }
+    if (value !== undefined && last === "token") delete place.password;
+    if (value !== undefined && last === "password") delete place.token;
     const parent = path.join(".");
     if (
       value === undefined &&

@@ -2,6 +2,7 @@
 //! response.
 
 mod access;
+mod assets;
 mod bounds;
 mod relay;
 mod world;
@@ -143,38 +144,6 @@ impl Reply {
 
     fn words(&self) -> String {
         self.json()["error"].as_str().expect("words").to_string()
-    }
-}
-
-#[test]
-fn the_page_is_served_with_its_files_and_browsers_keep_them() {
-    let house = House::new();
-    for (path, kind) in [
-        ("/", "text/html; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
-        ("/app.js", "text/javascript; charset=utf-8"),
-        ("/kit.js", "text/javascript; charset=utf-8"),
-        ("/mail.js", "text/javascript; charset=utf-8"),
-        ("/people.js", "text/javascript; charset=utf-8"),
-        ("/settings.js", "text/javascript; charset=utf-8"),
-        ("/icon.svg", "image/svg+xml"),
-    ] {
-        let mut browser = house.browser();
-        let reply = browser.ask("GET", path, None);
-        assert_eq!((reply.status, reply.field("Content-Type")), (200, Some(kind)));
-        assert_eq!(reply.field("Content-Length"), Some(reply.body.len().to_string().as_str()));
-        assert!(
-            reply.field("Content-Security-Policy").expect("one").contains("default-src 'none'")
-        );
-        assert_eq!(reply.field("Date"), Some("Sun, 22 Nov 2026 09:12:00 GMT"));
-        let tag = reply.field("ETag").expect("a tag").to_string();
-        browser.set("If-None-Match", &format!("\"x\", {tag}"));
-        let again = browser.ask("GET", path, None);
-        assert_eq!((again.status, again.body.as_str()), (304, ""));
-        browser.set("If-None-Match", "\"x\"");
-        let head = browser.ask("HEAD", path, None);
-        assert_eq!((head.status, head.body.as_str()), (200, ""));
-        assert_eq!(head.field("Content-Length"), reply.field("Content-Length"));
     }
 }
 
@@ -323,6 +292,31 @@ fn a_password_of_quotes_backslashes_and_emoji_arrives_as_it_was_typed() {
     browser.ask("POST", "/api/users", Some(json!({ "name": "eve" })));
     browser.ask("DELETE", "/api/users/bob", None);
     let done = ["add bob Some(\"pw\")", "add eve None", "remove bob"];
+    assert_eq!(house.done(), done.map(String::from));
+}
+
+#[test]
+fn keys_are_shown_made_and_retired_by_who_is_logged_in() {
+    let house = House::new();
+    assert_eq!(house.plain("GET", "/api/dkim").status, 401);
+    let browser = house.logged_in();
+    let shown = browser.ask("GET", "/api/dkim", None);
+    let shown = shown.json();
+    assert_eq!(shown["keys"][0]["text"], json!(relay::HOSTILE));
+    assert_eq!(shown["notes"], json!([relay::HOSTILE]));
+    let one = json!({ "domain": "b.example", "selector": "s" });
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(one.clone())).json(), shown);
+    assert_eq!(browser.ask("POST", "/api/dkim/retire", Some(one)).status, 200);
+    let bare = json!({ "domain": "b.example" });
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(bare.clone())).status, 200);
+    assert_eq!(browser.ask("POST", "/api/dkim/retire", Some(bare)).status, 400);
+    assert_eq!(browser.ask("POST", "/api/dkim", Some(json!({ "domain": "b" }))).status, 422);
+    let done = [
+        "make_keys b.example \"s\"",
+        "retire_keys b.example \"s\"",
+        "make_keys b.example \"\"",
+        "make_keys b \"\"",
+    ];
     assert_eq!(house.done(), done.map(String::from));
 }
 

@@ -4,8 +4,8 @@
 use crate::{
     relay::envelope::Id,
     serve::web::office::{
-        Action, AdminLogin, AdminState, Apply, Event, Message, Office, Page, Problem, QueuePage,
-        RecipientRow, RecipientState, Row, SettingRow, State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Event, KeyRow, Keys, Message, Office, Page, Problem,
+        QueuePage, RecipientRow, RecipientState, Row, SettingRow, State, Status, UserChange, Which,
     },
     sys::Pending,
     time::Wall,
@@ -134,6 +134,26 @@ impl Office for Relay {
         };
         self.note(what, Ok(()))
     }
+    fn keys(&self) -> Keys {
+        let row = KeyRow { domain: HOSTILE.into(), text: HOSTILE.into(), ..KeyRow::default() };
+        Keys { keys: vec![row], notes: vec![HOSTILE.into()] }
+    }
+    fn make_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        let answer = if domain.contains('.') { Ok(self.keys()) } else { Err(HOSTILE.into()) };
+        self.note(format!("make_keys {domain} {selector:?}"), answer)
+    }
+    fn retire_keys<'a>(
+        &'a self,
+        domain: &'a str,
+        selector: &'a str,
+    ) -> Pending<'a, Result<Keys, String>> {
+        let answer = if domain.contains('.') { Ok(self.keys()) } else { Err(HOSTILE.into()) };
+        self.note(format!("retire_keys {domain} {selector:?}"), answer)
+    }
     fn admin(&self) -> AdminState {
         match &*self.password.borrow() {
             None => AdminState::NotSet { code: "ABCD-1234".into() },
@@ -167,7 +187,7 @@ impl Office for Relay {
     fn health(&self) -> Result<(), String> {
         self.well.borrow().clone()
     }
-    fn metrics(&self) -> String {
-        "waypost_queue_messages 1\n".into()
+    fn metrics(&self) -> Pending<'_, String> {
+        Box::pin(ready("waypost_queue_messages 1\n".into()))
     }
 }

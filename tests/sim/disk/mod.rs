@@ -15,7 +15,11 @@ use std::{
 };
 use waypost::sys::{Disk, File, Open, Pending};
 
-const SECTOR: usize = 512;
+mod cut;
+mod harm;
+
+#[allow(unused_imports, reason = "the simulation of the spool alone chooses what a cut keeps")]
+pub(crate) use cut::Fate;
 
 /// Chance from a seed: splitmix64.
 #[derive(Clone, Debug)]
@@ -74,8 +78,12 @@ struct World {
     dirs: BTreeSet<String>,
     durable_dirs: BTreeSet<String>,
     changes: Vec<(String, Change)>,
+    /// How often it was changed, or made durable.
+    operations: u64,
     /// Files below this may never have more octets together.
     ceiling: Option<(String, u64)>,
+    /// Files below this may not grow where they leave fewer octets to all others.
+    spare: Option<(String, u64)>,
 }
 
 #[derive(Clone)]
@@ -85,44 +93,25 @@ enum Change {
     MakeDir(String),
 }
 
-#[derive(Default)]
+/// The octets are shared with forks of the disk until they are written to.
+#[derive(Clone, Default)]
 struct Inode {
     /// What reads see.
-    cached: Vec<u8>,
+    cached: Rc<Vec<u8>>,
     /// What a power cut leaves.
-    durable: Vec<u8>,
-    unsynced: Vec<(usize, Vec<u8>)>,
+    durable: Rc<Vec<u8>>,
+    unsynced: Vec<(usize, Rc<Vec<u8>>)>,
 }
 
 impl Inode {
     fn write(&mut self, offset: usize, octets: &[u8]) {
-        put(&mut self.cached, offset, octets);
-        self.unsynced.push((offset, octets.to_vec()));
+        put(Rc::make_mut(&mut self.cached), offset, octets);
+        self.unsynced.push((offset, Rc::new(octets.to_vec())));
     }
 
     fn sync(&mut self) {
         for (offset, octets) in std::mem::take(&mut self.unsynced) {
-            put(&mut self.durable, offset, &octets);
-        }
-    }
-
-    /// Each sector of each unsynced write reaches the medium or does not.
-    fn tear(&mut self, chance: &mut Chance) {
-        let keep = chance.below(4);
-        for (offset, octets) in std::mem::take(&mut self.unsynced) {
-            let mut at = offset;
-            while at < offset + octets.len() {
-                let end = (at / SECTOR * SECTOR + SECTOR).min(offset + octets.len());
-                let kept = match keep {
-                    0 => false,
-                    1 => true,
-                    _ => chance.below(2) == 0,
-                };
-                if kept {
-                    put(&mut self.durable, at, &octets[at - offset..end - offset]);
-                }
-                at = end;
-            }
+            put(Rc::make_mut(&mut self.durable), offset, &octets);
         }
     }
 }
@@ -153,7 +142,9 @@ impl SimDisk {
             durable_dirs: dirs.clone(),
             dirs,
             changes: Vec::new(),
+            operations: 0,
             ceiling: None,
+            spare: None,
         })))
     }
 
@@ -172,72 +163,15 @@ impl SimDisk {
         self.0.borrow_mut().ceiling = Some((format!("{dir}/"), octets));
     }
 
-    /// The power fails. Whoever used the disk is to be dropped before.
-    pub(crate) fn cut(&self) {
-        let world = &mut *self.0.borrow_mut();
-        let keep = world.chance.below(4);
-        for (_, change) in std::mem::take(&mut world.changes) {
-            let kept = match keep {
-                0 => false,
-                1 => true,
-                _ => world.chance.below(2) == 0,
-            };
-            if kept {
-                apply(&mut world.durable_names, &mut world.durable_dirs, change);
-            }
-        }
-        let durable_dirs = world.durable_dirs.clone();
-        world.durable_names.retain(|path, _| {
-            let mut dir = parent(path);
-            while dir != "." && durable_dirs.contains(dir) {
-                dir = parent(dir);
-            }
-            dir == "."
-        });
-        world.names = world.durable_names.clone();
-        world.dirs = durable_dirs;
-        for inode in world.names.values() {
-            let mut inode = inode.borrow_mut();
-            inode.tear(&mut world.chance);
-            let durable = inode.durable.clone();
-            inode.cached = durable;
-        }
+    /// Panic when a file below `dir` grows though fewer than `octets` are left to all others then.
+    pub(crate) fn leave_free(&self, dir: &str, octets: u64) {
+        self.0.borrow_mut().spare = Some((format!("{dir}/"), octets));
     }
 
-    /// Flip a bit of a file below `dir`, on the medium and in memory; where.
-    pub(crate) fn flip(&self, dir: &str) -> Option<(String, usize)> {
-        let world = &mut *self.0.borrow_mut();
-        let total = below(&world.names, dir);
-        let mut at = world.chance.below(total);
-        for (path, inode) in
-            world.names.range(dir.to_string()..).filter(|(p, _)| p.starts_with(dir))
-        {
-            let mut inode = inode.borrow_mut();
-            let length = inode.cached.len() as u64;
-            if at >= length {
-                at -= length;
-                continue;
-            }
-            let place = usize::try_from(at).expect("a small file");
-            let mask = 1 << world.chance.below(8);
-            inode.cached[place] ^= mask;
-            if let Some(octet) = inode.durable.get_mut(place) {
-                *octet ^= mask;
-            }
-            return Some((path.clone(), place));
-        }
-        None
-    }
-
-    /// Remove one of the files below `dir`, as a person might; which.
-    pub(crate) fn lose(&self, dir: &str) -> Option<String> {
-        let world = &mut *self.0.borrow_mut();
-        let all: Vec<String> =
-            world.names.keys().filter(|path| path.starts_with(dir)).cloned().collect();
-        let lost = all.get(usize::try_from(world.chance.below(all.len() as u64)).ok()?)?;
-        world.names.remove(lost);
-        world.durable_names.remove(lost);
-        Some(lost.clone())
+    /// How often it was changed, or made durable, so far: a power cut after each of them is another
+    /// one.
+    pub(crate) fn operations(&self) -> u64 {
+        self.0.borrow().operations
     }
 
     /// Octets of all files below `dir`.
@@ -250,8 +184,9 @@ impl SimDisk {
     }
 
     /// Let others run for a while: an operation takes time, and a cut may come before it or after.
+    /// No task does two operations without others having their turn between.
     async fn delay(&self) {
-        let mut rounds = self.chance(3);
+        let mut rounds = 1 + self.chance(2);
         poll_fn(|cx| {
             if rounds == 0 {
                 return Poll::Ready(());
@@ -270,6 +205,7 @@ impl SimDisk {
 
     fn change(&self, dir: &str, change: Change) {
         let world = &mut *self.0.borrow_mut();
+        world.operations += 1;
         apply(&mut world.names, &mut world.dirs, change.clone());
         world.changes.push((dir.to_string(), change));
     }
@@ -296,20 +232,29 @@ impl SimDisk {
             let now = below(&world.names, dir) + grow;
             assert!(grow == 0 || now <= *most, "{now} octets below {dir}, {most} are allowed");
         }
+        if let Some((dir, least)) = &world.spare {
+            let mut inside =
+                world.names.range(dir.clone()..).take_while(|(p, _)| p.starts_with(dir));
+            let left = world.room - total - grow;
+            let leaves = grow == 0 || left >= *least || !inside.any(|(_, i)| Rc::ptr_eq(i, inode));
+            assert!(leaves, "a file below {dir} grows by {grow} octets and leaves {left}");
+        }
         (octets.len(), Ok(()))
     }
 
     fn sync(&self, inode: &Shared) -> io::Result<()> {
         let world = &mut *self.0.borrow_mut();
+        world.operations += 1;
         let mut inode = inode.borrow_mut();
         if !world.chance.permille(world.faults.sync) {
             inode.sync();
             return Ok(());
         }
-        inode.tear(&mut world.chance);
+        let mut fates = cut::by_chance(&mut world.chance);
+        inode.tear(0, &mut fates);
+        drop(fates);
         if world.chance.below(2) == 0 && inode.durable.len() == inode.cached.len() {
-            let durable = inode.durable.clone();
-            inode.cached = durable;
+            inode.cached = inode.durable.clone();
         }
         Err(broken())
     }
@@ -407,6 +352,7 @@ impl Disk for SimDisk {
             self.delay().await;
             self.names_fail()?;
             let world = &mut *self.0.borrow_mut();
+            world.operations += 1;
             let (now, later) = std::mem::take(&mut world.changes)
                 .into_iter()
                 .partition(|(where_, _)| where_ == dir);
@@ -436,6 +382,7 @@ impl SimFile {
     fn write(&self, offset: u64, octets: &[u8]) -> io::Result<()> {
         let offset = usize::try_from(offset).expect("a small file");
         let (part, result) = self.disk.admit(&self.inode, offset, octets);
+        self.disk.0.borrow_mut().operations += 1;
         self.inode.borrow_mut().write(offset, &octets[..part]);
         result
     }

@@ -1,0 +1,67 @@
+"""How much mail gets through, and what a message costs in time of the processor and in wear of the flash."""
+import time
+
+from traffic import Sent, Sink
+from world import SINK_PORT
+
+KIB = 1024
+# Row, messages, sessions, octets. Each session has one message, as devices send.
+CELLS = [
+    ("accept-1", 1000, 1, 2 * KIB),
+    ("accept-10", 4000, 10, 2 * KIB),
+    ("accept-50", 5000, 50, 2 * KIB),
+    ("accept-large", 1000, 10, 64 * KIB),
+]
+SLOW_CELLS = [("slow-1", 150, 1), ("slow-10", 1000, 10), ("slow-50", 2000, 50)]
+WEAR_CELLS = [("1", 300, 1), ("10", 2000, 10)]
+# After the last message Waypost's history is written by a process that starts, and has ended by then: part of the costs.
+SETTLED = 10
+
+
+def warm(sink, messages=50):
+    sink.all(Sent("warm", messages, 5).end().ids)
+
+
+def limit(book):
+    """What the generator, the sink and this machine's loopback can do without a relay between them."""
+    for row, octets, messages in (("limit-small", 2 * KIB, 8000), ("limit-large", 64 * KIB, 2000)):
+        with Sink().up():
+            book.note(row, "", Sent("limit", messages, 10, octets, port=SINK_PORT).end().rate())
+
+
+def speed(peer, book):
+    with peer() as relay, Sink().up() as sink:
+        relay.up()
+        warm(sink)
+        for row, messages, sessions, octets in CELLS:
+            sent = Sent(row, messages, sessions, octets).end()
+            sink.all(sent.ids)
+            book.note(row, peer.name, sent.rate(), **sent.told)
+            if row == "accept-10":
+                book.note("through-10", peer.name, sent.rate_through(sink))
+
+
+def slow_syncs(peer, book):
+    """An SD card or eMMC answers a flush in milliseconds; the disk of a server or a VM often in microseconds."""
+    with peer(slow_syncs=True) as relay, Sink().up() as sink:
+        relay.up()
+        warm(sink)
+        for row, messages, sessions in SLOW_CELLS:
+            sent = Sent(row, messages, sessions).end()
+            sink.all(sent.ids)
+            book.note(row, peer.name, sent.rate(), **sent.told)
+
+
+def wear(peer, book):
+    """What a message takes of the processor and of the flash."""
+    for row, messages, sessions in WEAR_CELLS:
+        with peer(disk=True) as relay, Sink().up() as sink:
+            relay.up()
+            warm(sink)
+            written, cpu = relay.written(), relay.cpu()
+            sink.all(Sent("wear", messages, sessions).end().ids)
+            time.sleep(SETTLED)
+            octets, flushes = (after - before for after, before in zip(relay.written(), written))
+            book.note("octets-" + row, peer.name, octets / messages)
+            book.note("flushes-" + row, peer.name, flushes / messages)
+            book.note("cpu-" + row, peer.name, (relay.cpu() - cpu) * 1000 / messages)

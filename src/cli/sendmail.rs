@@ -377,7 +377,7 @@ impl Handing<'_> {
 impl Handler<Session> for Handing<'_> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Next => self.next(),
+            Ask::Next(_) => self.next(),
             Ask::Chunk(offset) => {
                 let rest = usize::try_from(offset).ok().and_then(|o| self.prepared.octets.get(o..));
                 let rest = rest.unwrap_or_default();

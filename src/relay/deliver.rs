@@ -19,7 +19,7 @@ use crate::{
         smtp::{
             client::{
                 Answer, Ask, Chunking, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter,
-                Security, Session,
+                Security, Session, Takes,
             },
             reply::one_line,
         },
@@ -35,9 +35,9 @@ use std::{io, net::SocketAddr};
 
 /// The messages of one run, and who hears of them.
 pub trait Freight {
-    /// The next message for this destination, `None` where there are no more. Its recipients are
-    /// all reported before the next one is asked for.
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>>;
+    /// The next message for this destination, `None` where there are no more; its server takes
+    /// these. Its recipients are all reported before the next one is asked for.
+    fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>>;
     /// Octets of the current message from `offset`, at least 1 and at most [`limits::CHUNK_BYTES`].
     fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>>;
     /// What became of the current message: one outcome a recipient, in order. Called once a
@@ -356,9 +356,9 @@ struct Clerk<'a> {
 impl Handler<Session> for Clerk<'_> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Next => {
+            Ask::Next(takes) => {
                 self.ready = true;
-                let next = self.freight.next().await;
+                let next = self.freight.next(takes).await;
                 next.map_or(Answer::Quit, |message| Answer::Send(Box::new(message)))
             }
             Ask::Chunk(offset) => match self.freight.chunk(offset).await {

@@ -17,7 +17,7 @@ use crate::{
     limits,
     proto::{
         mail::{address::Address, mime},
-        smtp::client::{Outgoing, Reporter},
+        smtp::client::{Outgoing, Reporter, Takes},
         status::{Class, Outcome},
     },
     relay::{
@@ -512,7 +512,7 @@ fn unreadable(
 struct Knock;
 
 impl Freight for Knock {
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+    fn next(&mut self, _takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(std::future::ready(None))
     }
     fn chunk(&mut self, _offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {

@@ -68,7 +68,7 @@ impl Actor for Client {
 
     fn line(ask: &Ask) -> String {
         match ask {
-            Ask::Next => "Next".into(),
+            Ask::Next(_) => "Next".into(),
             Ask::Chunk(offset) => format!("Chunk {offset}"),
             Ask::Stretch(work) => format!("Stretch {work:?}"),
             Ask::LoggedIn(mechanism, failed) if failed.is_empty() => {

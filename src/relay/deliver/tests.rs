@@ -61,7 +61,7 @@ impl Crate {
 }
 
 impl Freight for Crate {
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+    fn next(&mut self, _: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(ready(self.waiting.pop()))
     }
     fn chunk(&mut self, _: u64) -> Pending<'_, io::Result<Vec<u8>>> {

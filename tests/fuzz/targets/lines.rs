@@ -131,7 +131,7 @@ fn said(message: Outgoing) -> (String, String) {
                 session.pipe().output.clear();
                 session.pipe().input.extend_from_slice(reply.as_bytes());
             }
-            Step::Ask(client::Ask::Next) => {
+            Step::Ask(client::Ask::Next(_)) => {
                 session.pipe().output.clear();
                 session.answer(client::Answer::Send(message.take().expect("one message")));
             }

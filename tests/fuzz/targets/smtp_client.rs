@@ -170,8 +170,8 @@ impl<'a> Stage<'a> {
 
     fn hear(&mut self, ask: Ask) {
         let answer = match &ask {
-            Ask::Next if self.sent == MESSAGES => Answer::Quit,
-            Ask::Next => Answer::Send(Box::new(self.next_message())),
+            Ask::Next(_) if self.sent == MESSAGES => Answer::Quit,
+            Ask::Next(_) => Answer::Send(Box::new(self.next_message())),
             Ask::Chunk(offset) => self.chunk(*offset),
             Ask::Stretch(_) => Answer::Stretched(Some(Key([7; 32]))),
             Ask::LoggedIn(_, failed) => {

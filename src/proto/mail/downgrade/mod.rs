@@ -4,8 +4,7 @@
 //! cannot be done; [`Rewriter`] reads it once more and writes it anew. So the plan knows the exact
 //! size of what will be written, before a server is told anything, and only what needs it is
 //! touched: a part without an octet above 127 stays as it was, and so does a message without one.
-//! Both hold a field, a line or a
-//! character at a time, whatever the size of the message.
+//! Both hold a field, a line or a character at a time, whatever the size of the message.
 //!
 //! | What needs it | What becomes of it |
 //! | --- | --- |
@@ -20,9 +19,10 @@
 //! | parameters (file names) | RFC 2231 |
 //! | preambles and epilogues, which nobody shows | question marks |
 //!
-//! Signed messages (DKIM, multipart/signed) are converted like all others, which breaks their
-//! signatures: RFC 6376 §5.3 and RFC 1847 §2.1 ask signers to sign seven bits for that reason, and
-//! the only other way is to send the message back.
+//! Messages that others have signed (DKIM, multipart/signed) are converted like all, which breaks
+//! their signatures: RFC 6376 §5.3 and RFC 1847 §2.1 ask signers to sign seven bits for that
+//! reason, and the only other way is to send the message back. Our own signatures are made of what
+//! is sent (`relay/recast`).
 
 mod rewrite;
 mod survey;

@@ -18,7 +18,7 @@ mod offer;
 mod plan;
 mod transaction;
 
-pub use message::{Forward, Outgoing, Reporter};
+pub use message::{Forward, Outgoing, Reporter, Takes};
 pub use plan::{Chunking, Login, LoginPlan, Plan, Security};
 
 use crate::{
@@ -38,8 +38,9 @@ use transaction::{Heard, Transaction};
 /// What the machine asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// The session is ready for a (further) message. Answer Send or Quit.
-    Next,
+    /// The session is ready for a (further) message, and the server takes these. Answer Send or
+    /// Quit.
+    Next(Takes),
     /// More octets of the message from this offset. Answer Chunk.
     Chunk(u64),
     /// The transaction ended: one outcome a recipient, in order, and who sends the reports about
@@ -176,6 +177,10 @@ impl Session {
         if self.offered.dsn { Reporter::Server } else { Reporter::Us }
     }
 
+    fn takes(&self) -> Takes {
+        Takes { eight_bit: self.offered.eight_bit, utf8: self.offered.utf8 }
+    }
+
     fn say(&mut self, line: &str, state: State) {
         self.pipe.output.extend_from_slice(line.as_bytes());
         self.pipe.output.extend_from_slice(b"\r\n");
@@ -274,9 +279,9 @@ impl Session {
 
     fn start(&mut self, message: Outgoing) {
         self.used = true;
+        let task = message.task(self.takes());
         let mut transaction = Transaction::new(message, self.stale);
         transaction.prepare(&self.offered, &self.plan.host);
-        let task = transaction.task(&self.offered);
         self.state = match task {
             _ if transaction.is_settled() => State::Report(Then::Ready),
             Some(task) => {
@@ -364,7 +369,7 @@ impl Session {
 
     fn ready(&mut self) -> Step<Ask> {
         if self.pipe.input.is_empty() {
-            return Step::Ask(Ask::Next);
+            return Step::Ask(Ask::Next(self.takes()));
         }
         // It spoke unasked: its next words would be taken for the reply to something else.
         self.end(self.nonsense("the server spoke out of turn"));

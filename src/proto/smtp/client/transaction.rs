@@ -6,7 +6,7 @@ use crate::{
     proto::{
         mail::{
             address::Address,
-            downgrade::{self, Header, Obstacle, Task},
+            downgrade::{self, Obstacle},
         },
         smtp::reply::{PeerReply, one_line},
         status::{Class, Outcome, Status},
@@ -123,19 +123,6 @@ impl Transaction {
             );
             self.settle_rest(&Outcome::ours(Status::new(Class::Permanent, 3, 4), one_line(&text)));
         }
-    }
-
-    /// What must be done to the message before this server can take it.
-    pub(super) fn task(&self, offered: &Offered) -> Option<Task> {
-        let body = self.message.eight_bit && !offered.eight_bit;
-        let header = match self.needs_utf8() {
-            true if offered.utf8 => Header::Keep,
-            // RFC 6531 §3.2: what only UTF-8 can say goes back.
-            _ if self.message.utf8 && !offered.utf8 => Header::Must,
-            _ if body => Header::Try,
-            _ => Header::Keep,
-        };
-        (body || header != Header::Keep).then_some(Task { header, body })
     }
 
     /// It cannot be done.
@@ -308,13 +295,6 @@ impl Transaction {
         }
     }
 
-    fn needs_utf8(&self) -> bool {
-        let message = &self.message;
-        let ascii = message.from.as_ref().is_none_or(Address::is_ascii)
-            && message.to.iter().all(|forward| forward.to.is_ascii());
-        message.utf8 || !ascii
-    }
-
     /// MAIL with what RFC 1870, RFC 6152, RFC 6531 and RFC 3461 add to it, each where it is
     /// offered.
     fn write_mail(&self, offered: &Offered, output: &mut Vec<u8>) {
@@ -327,7 +307,7 @@ impl Transaction {
         if message.eight_bit && offered.eight_bit {
             put(output, &[" BODY=8BITMIME"]);
         }
-        if self.needs_utf8() && offered.utf8 {
+        if message.needs_utf8() && offered.utf8 {
             put(output, &[" SMTPUTF8"]);
         }
         if offered.dsn {

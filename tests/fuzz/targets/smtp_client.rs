@@ -39,7 +39,9 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let plan = plan | usize::from(chunkless) << 4;
         let plan = u8::try_from(plan).expect("a few bits");
         for message in 0..7 {
-            let choices = [plan, 9, message, message, 1, message, 3, 0, message, 1];
+            // Eight bits, declared, between plain addresses.
+            let (to, more) = if message < 5 { (message, message) } else { (0, 9) };
+            let choices = [plan, 9, message, to, 1, more, 3, 0, message, 1];
             seeds.push(Input::compose(&sown::side(&session, 'S'), &choices));
         }
     }
@@ -309,7 +311,7 @@ impl Flight {
     /// bits, in seven; a piece of it where it is not `whole`.
     fn has_gone(&self, sent: &[u8], before: &[u8], whole: bool) {
         let declared = before.windows(13).any(|word| word == b"BODY=8BITMIME");
-        if self.surveyed && self.eight_bit && !declared && !self.body.is_ascii() {
+        if self.eight_bit && !declared && !self.body.is_ascii() {
             assert!(sent.is_ascii(), "seven bits for a server that takes no more");
             assert!(!whole || sent.windows(6).filter(|w| w == b"=C3=BC").count() > 0);
             return;

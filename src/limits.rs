@@ -85,6 +85,27 @@ pub const RECEIVED_FIELDS: usize = 100;
 /// Octets of header that are looked at and repaired; a longer header is refused with 5.6.0.
 pub const HEADER_BYTES: usize = 256 * 1024;
 
+// ---- Messages in seven bits ----
+
+/// Multiparts inside each other whose parts are told apart.
+pub const MIME_DEPTH: usize = 32;
+/// Longest boundary, octets. RFC 2046 §5.1.1 says 70, and some write longer ones.
+pub const MIME_BOUNDARY_BYTES: usize = 200;
+/// Longest field that is held, octets; a longer one passes as it is.
+pub const MIME_FIELD_BYTES: usize = 64 * 1024;
+/// Parts of a message that are written anew.
+pub const MIME_CHANGES: usize = 1000;
+
+// ---- Chunks (RFC 3030) ----
+
+/// Octets of a message from which on it is sent by BDAT where that is offered. Smaller ones gain
+/// nothing: with PIPELINING both ways cost two round trips.
+pub const BDAT_MESSAGE_BYTES: u64 = CHUNK_BYTES as u64;
+/// Octets of one chunk: a server that wants no more of a message can say so after as many.
+pub const BDAT_BYTES: u64 = 1024 * 1024;
+/// Chunks on their way without a reply: the next is sent while the server looks at the one before.
+pub const BDAT_UNANSWERED: usize = 2;
+
 // ---- History ----
 
 /// Longest value of one field of an event, octets; what is longer is cut.
@@ -355,6 +376,10 @@ pub const QUIT_WAIT: Duration = Duration::from_secs(10);
 /// Most time one session with a server may last: 25 MB at 14 kbit/s. A server that dribbles an
 /// octet every few minutes must end, too.
 pub const DELIVERY_WAIT: Duration = Duration::from_hours(4);
+/// Servers that are remembered not to take BDAT though they offer it.
+pub const CHUNKLESS_SERVERS: usize = 64;
+/// How long they are.
+pub const CHUNKLESS_WAIT: Duration = Duration::from_hours(24);
 /// Addresses that one delivery run tries before it leaves the rest for the next. RFC 5321 §5.1 asks
 /// for at least 2.
 pub const DELIVERY_ADDRESSES: usize = 10;

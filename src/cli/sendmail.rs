@@ -12,7 +12,7 @@ use crate::{
     limits,
     proto::{
         mail::{address::Address, list::mailboxes},
-        smtp::client::{Answer, Ask, Forward, Outgoing, Plan, Security, Session},
+        smtp::client::{Answer, Ask, Chunking, Forward, Outgoing, Plan, Security, Session},
         status::{Class, Outcome, Status},
     },
     sys::{Stream, Sys, TlsError, Trust},
@@ -309,8 +309,13 @@ async fn submit(
     let hello = if mail.hostname.is_empty() { "localhost" } else { &mail.hostname };
     // Who listens on loopback is this machine itself.
     let security = if place.ip().is_loopback() { Security::None } else { Security::May };
-    let plan =
-        Plan { hello: hello.to_string(), security, login: None, host: place.ip().to_string() };
+    let plan = Plan {
+        hello: hello.to_string(),
+        security,
+        login: None,
+        host: place.ip().to_string(),
+        chunking: Chunking::Never,
+    };
     let mut session = Session::new(plan);
     let mut handing = Handing { sys, place, mail, prepared, outcomes: Vec::new(), broken: None };
     let mut stream = Some(stream);
@@ -372,7 +377,7 @@ impl Handing<'_> {
 impl Handler<Session> for Handing<'_> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Next => self.next(),
+            Ask::Next(_) => self.next(),
             Ask::Chunk(offset) => {
                 let rest = usize::try_from(offset).ok().and_then(|o| self.prepared.octets.get(o..));
                 let rest = rest.unwrap_or_default();

@@ -6,6 +6,10 @@
 //! is no second server: one that has said 4yz to a message may be repeated later, never sooner (RFC
 //! 5321 §4.5.4.1).
 
+mod chunkless;
+
+pub use chunkless::Chunkless;
+
 use crate::{
     config::TlsPolicy,
     drive::{End, Handler, drive},
@@ -14,7 +18,8 @@ use crate::{
         sasl::Mechanism,
         smtp::{
             client::{
-                Answer, Ask, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter, Security, Session,
+                Answer, Ask, Chunking, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter,
+                Security, Session, Takes,
             },
             reply::one_line,
         },
@@ -30,9 +35,9 @@ use std::{io, net::SocketAddr};
 
 /// The messages of one run, and who hears of them.
 pub trait Freight {
-    /// The next message for this destination, `None` where there are no more. Its recipients are
-    /// all reported before the next one is asked for.
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>>;
+    /// The next message for this destination, `None` where there are no more; its server takes
+    /// these. Its recipients are all reported before the next one is asked for.
+    fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>>;
     /// Octets of the current message from `offset`, at least 1 and at most [`limits::CHUNK_BYTES`].
     fn chunk(&mut self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>>;
     /// What became of the current message: one outcome a recipient, in order. Called once a
@@ -72,6 +77,8 @@ pub struct Way<'a> {
     pub ipv6: bool,
     /// Mechanisms that came to nothing at this destination before: they come last.
     pub without: &'a [Mechanism],
+    /// Servers that BDAT is not used with.
+    pub chunkless: &'a Chunkless,
 }
 
 /// No server could be used. It is about every message that waits for the destination.
@@ -283,6 +290,11 @@ impl Run<'_> {
             security,
             login: self.login(server),
             host: server.for_outcomes(),
+            chunking: if self.way.chunkless.holds(server.at, sys.clock.now()) {
+                Chunking::Never
+            } else {
+                Chunking::Large
+            },
         });
         let mut clerk = Clerk {
             sys,
@@ -304,6 +316,9 @@ impl Run<'_> {
         }
         let talk = drive(sys, &mut stream, &mut session, &mut clerk);
         let end = sys.within(limits::DELIVERY_WAIT, talk).await.unwrap_or(End::TimedOut);
+        if session.is_lost_in_chunks() && clerk.unreadable.is_none() {
+            self.way.chunkless.add(server.at, sys.clock.now());
+        }
         clerk.close(session, end).await
     }
 
@@ -341,9 +356,9 @@ struct Clerk<'a> {
 impl Handler<Session> for Clerk<'_> {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Next => {
+            Ask::Next(takes) => {
                 self.ready = true;
-                let next = self.freight.next().await;
+                let next = self.freight.next(takes).await;
                 next.map_or(Answer::Quit, |message| Answer::Send(Box::new(message)))
             }
             Ask::Chunk(offset) => match self.freight.chunk(offset).await {

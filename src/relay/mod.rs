@@ -7,6 +7,7 @@ pub mod deliver;
 pub mod envelope;
 pub mod maildir;
 pub mod queue;
+pub mod recast;
 pub mod resolve;
 pub mod route;
 pub mod schedule;

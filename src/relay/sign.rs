@@ -4,7 +4,7 @@
 //! that are sent. So the body is read twice, once to be hashed and once to be sent: what has just
 //! been read is in memory still, and hashing costs less than encrypting. A hash kept since the
 //! message came in would cost every message that is not signed, or not sent, and be wrong for one
-//! that is changed on its way out (for a server that takes no 8-bit bodies, say).
+//! that is written anew for a server that takes no 8-bit bodies, say ([`crate::relay::recast`]).
 
 use crate::{
     config::Config,

@@ -17,12 +17,12 @@ use crate::{
     limits,
     proto::{
         mail::{address::Address, mime},
-        smtp::client::{Outgoing, Reporter},
+        smtp::client::{Outgoing, Reporter, Takes},
         status::{Class, Outcome},
     },
     relay::{
         admit::{Refusal, Who},
-        deliver::{self, Freight, Note, Way},
+        deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
         route::{self, Hop},
@@ -252,6 +252,7 @@ impl Desk {
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
                 without: &[],
+                chunkless: &Chunkless::default(),
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;
@@ -511,7 +512,7 @@ fn unreadable(
 struct Knock;
 
 impl Freight for Knock {
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+    fn next(&mut self, _takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(std::future::ready(None))
     }
     fn chunk(&mut self, _offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {

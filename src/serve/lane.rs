@@ -12,12 +12,13 @@ use crate::{
     limits,
     proto::{
         sasl::Mechanism,
-        smtp::client::{Forward, Outgoing, Reporter},
+        smtp::client::{Forward, Outgoing, Reporter, Takes},
         status::{Class, Outcome, Status},
     },
     relay::{
-        deliver::{self, Freight, Note, Way},
+        deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
+        recast::Recast,
         route::{Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
@@ -47,6 +48,8 @@ pub struct Lanes {
     connections: Cell<usize>,
     /// Lanes for which there were too many of them.
     starved: RefCell<VecDeque<Rc<Lane>>>,
+    /// Servers that BDAT is not used with.
+    chunkless: Chunkless,
     /// The configuration by whose routes the jobs have come.
     configured: Cell<u64>,
 }
@@ -110,6 +113,7 @@ impl Lanes {
             parked: RefCell::default(),
             connections: Cell::default(),
             starved: RefCell::default(),
+            chunkless: Chunkless::default(),
             configured,
         })
     }
@@ -259,7 +263,7 @@ struct Run {
     relay: Rc<Relay>,
     lanes: Rc<Lanes>,
     lane: Rc<Lane>,
-    job: Option<(Seated, Topped<Body>)>,
+    job: Option<(Seated, Topped<Recast<Body>>)>,
     /// Messages that this connection has carried.
     carried: usize,
     /// TLS version of this connection; empty: none.
@@ -277,7 +281,8 @@ impl Run {
 
     async fn go(mut self) {
         while !self.lane.waiting.borrow().is_empty() && !self.relay.is_stopping() {
-            let (relay, lane) = (self.relay.clone(), self.lane.clone());
+            let (relay, lanes) = (self.relay.clone(), self.lanes.clone());
+            let lane = self.lane.clone();
             let config = relay.config();
             self.carried = 0;
             self.tls.clear();
@@ -289,6 +294,7 @@ impl Run {
                 port: config.delivery_port,
                 ipv6: config.delivery_ipv6,
                 without: &without,
+                chunkless: &lanes.chunkless,
             };
             let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
             if let Some((seated, _)) = self.job.take() {
@@ -366,15 +372,13 @@ impl Run {
     }
 
     /// The next job whose message can be read.
-    async fn take(&mut self) -> Option<Outgoing> {
+    async fn take(&mut self, takes: Takes) -> Option<Outgoing> {
         const UNREADABLE: Status = Status::new(Class::Transient, 3, 0);
         loop {
             let seated = self.lane.waiting.borrow_mut().pop_front()?;
             self.lanes.wake(&self.lane.parked, 1);
-            match self.read(&seated.job.attempt).await {
-                Ok(message) => {
-                    let Job { attempt, recipients } = &seated.job;
-                    let outgoing = outgoing(attempt, recipients, message.size());
+            match self.read(&seated.job, takes).await {
+                Ok((outgoing, message)) => {
                     self.job = Some((seated, message));
                     self.carried += 1;
                     return Some(outgoing);
@@ -389,12 +393,15 @@ impl Run {
     }
 
     /// A message as it is sent: signed, if it is ours, this way is for signed mail, and there is a
-    /// key. A signature that cannot be made holds no mail up: a person is told, and most of it
-    /// arrives without.
-    async fn read(&self, attempt: &Attempt) -> io::Result<Topped<Body>> {
-        let message = self.relay.spool.body(attempt.id).await?;
+    /// key; and such as the server takes it before it is signed. A signature that cannot be made
+    /// holds no mail up: a person is told, and most of it arrives without.
+    async fn read(&self, job: &Job, takes: Takes) -> io::Result<(Outgoing, Topped<Recast<Body>>)> {
+        let Job { attempt, recipients } = job;
+        let mut message = Recast::new(self.relay.spool.body(attempt.id).await?);
+        let mut outgoing = outgoing(attempt, recipients, message.size());
         let mut fields = Vec::new();
-        if attempt.envelope.ours && self.lane.destination.sign {
+        let to_sign = attempt.envelope.ours && self.lane.destination.sign;
+        if to_sign && message.fit(&mut outgoing, takes).await? {
             let event = |kind| Event::of(kind, attempt.id, &attempt.envelope.message_id);
             match self.relay.keyring.sign(&self.relay.sys, &message).await? {
                 Signed::No => {}
@@ -405,7 +412,9 @@ impl Run {
                 }
             }
         }
-        Ok(Topped { fields, message })
+        let message = Topped { fields, message };
+        outgoing.size = message.size();
+        Ok((outgoing, message))
     }
 
     /// What a server says to the next message of a connection is often about the connection: it
@@ -438,7 +447,7 @@ impl Drop for Run {
 }
 
 impl Freight for Run {
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+    fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(async move {
             // This connection works: whatever made the lane rest is over.
             *self.lane.rest.borrow_mut() = None;
@@ -450,7 +459,7 @@ impl Freight for Run {
             if worn || self.relay.is_stopping() || self.lane.closed.get() {
                 return None;
             }
-            if let Some(outgoing) = self.take().await {
+            if let Some(outgoing) = self.take(takes).await {
                 return Some(outgoing);
             }
             let seen = self.lane.more.count();
@@ -467,7 +476,7 @@ impl Freight for Run {
             let more = sys.within(limits::LANE_LINGER, more).await;
             drop(idle);
             more?;
-            self.take().await
+            self.take(takes).await
         })
     }
 

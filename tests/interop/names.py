@@ -19,6 +19,11 @@ exim4 MX 10 mx.exim4
 mx.exim4 A {exim4}
 x25519 MX 10 mx.x25519
 mx.x25519 A {x25519}
+seven MX 10 mx.seven
+mx.seven A {seven}
+xn--bcher-kva MX 10 mx.seven
+exim7 MX 10 mx.exim7
+mx.exim7 A {exim7}
 plain MX 10 mx.plain
 mx.plain A {plain}
 second MX 10 mx.dead

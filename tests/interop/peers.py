@@ -58,7 +58,7 @@ tls_on_connect_ports =
 never_users =
 host_lookup =
 rfc1413_query_timeout = 0s
-smtputf8_advertise_hosts = *
+%(more)s
 acl_smtp_rcpt = all
 acl_smtp_data = all
 message_size_limit = 50M
@@ -93,14 +93,14 @@ EXIM_OUT = """out:
 """
 
 
-def exim4_at(name, router, transport):
+def exim4_at(name, router, transport, more="smtputf8_advertise_hosts = *"):
     root = unpack("exim4", ["exim4-daemon-light", "exim4-base"])
     data = folder("data", name)
     accounts(data, [("Debian-exim", 6106)])
     certificate(data + "/etc/cert.pem", data + "/etc/key.pem", "mx.%s.test" % name)
     os.chown(data + "/etc/key.pem", 6106, 6106)
     write(data + "/etc/exim4/exim4.conf", EXIM % dict(name=name, host=HOSTS[name], port=MX_PORT, router=router,
-                                                      transport=transport))
+                                                      transport=transport, more=more))
     # /run/exim4 and the log are reached before and after the change of user
     for d in ("var/spool/exim4", "var/spool/exim4/db", "var/spool/exim4/input", "var/spool/exim4/msglog", "var/log/exim4",
               "run/exim4", "var/mail/box"):
@@ -112,6 +112,13 @@ def exim4_at(name, router, transport):
 @once
 def exim4():
     return exim4_at("exim4", "accept\n  transport = box", EXIM_BOX)
+
+
+@once
+def exim4_seven():
+    """Takes ASCII only."""
+    return exim4_at("exim7", "accept\n  transport = box", EXIM_BOX,
+                    "accept_8bitmime = false\nsmtputf8_advertise_hosts =")
 
 
 @once

@@ -110,6 +110,13 @@ def without_tls():
 
 
 @once
+def seven():
+    """Takes ASCII only, without chunks, and no more than 200 kB."""
+    return postfix("seven", TAKE_ALL, "smtpd_tls_security_level = none", "message_size_limit = 200000",
+                   "smtpd_discard_ehlo_keywords = 8bitmime, smtputf8, chunking")
+
+
+@once
 def with_login():
     dovecot.running()
     service = HOSTS["smarthost"] + ":%d inet n - n - - smtpd -o smtpd_sasl_mechanism_filter=%s\n"

@@ -1,8 +1,9 @@
 """Real clients and servers against Waypost: runs the cases whose sentence contains one of the words given, or all."""
 import sys
 
+import bodies  # noqa: F401 (each module brings its cases)
 import cases
-import commands  # noqa: F401 (each module brings its cases)
+import commands  # noqa: F401
 import crash  # noqa: F401
 import devices  # noqa: F401
 import mailbox  # noqa: F401

@@ -2,9 +2,11 @@
 import base64
 import json
 import os
+import smtplib
 import subprocess
 
 import names
+import peers
 import postfix
 from cases import case
 from letters import Letter, Raw, crlf, name, parts, same
@@ -178,3 +180,38 @@ def a_stranger_with_our_domain_in_From_gets_no_signature():
     assert b"DKIM-Signature" not in got, got
     until(lambda: "event=delivered" in w.log(), 10, "delivery")
     assert "event=signed" not in w.log()
+
+
+def eight(to, fields=()):
+    """8-bit text in its header and in a body of 30 kB."""
+    mime = [("MIME-Version", "1.0"), ("Content-Type", "text/plain; charset=utf-8"), ("Content-Transfer-Encoding", "8bit")]
+    return Letter("Grüße  \r\n.\r\nFrom hier: ü \r\n".encode() * 1000, [*mime, *fields], to=to)
+
+
+@case
+def signed_8_bit_bodies_reach_servers_without_8BITMIME_in_7_bit_and_both_judges_find_the_signatures_right():
+    for w, box, to in ((signing("seven"), postfix.seven().box, "carol@seven.test"),
+                       (signing("exim"), peers.exim4_seven().box, "carol@exim7.test")):
+        letter = eight(to)
+        hand_in(w, letter)
+        got = crlf(box.one(letter.mark, seconds=60))
+        assert got.isascii() and b"Gr=C3=BC=C3=9Fe =20\r\n=2E\r\n" in got, got
+        judged(got, *pair(w.name))
+        # The same relay sends it as it is where that is possible.
+        letter = eight("carol@postfix.test")
+        hand_in(w, letter)
+        got = postfix.with_tls().box.one(letter.mark, seconds=60)
+        assert "Grüße".encode() in got, got
+        judged(got, *pair(w.name))
+
+
+@case
+def signed_8_bit_headers_reach_servers_without_SMTPUTF8_encoded_and_the_signatures_are_right():
+    w, box = signing("words"), postfix.seven().box
+    letter = eight("carol@seven.test", [("Comments", "über\r\n  gefaltet")])
+    with smtplib.SMTP("127.0.0.1", w.smtp, timeout=60) as s:
+        s.ehlo()
+        s.sendmail(letter.sender, [letter.to], letter.octets, ["SMTPUTF8", "BODY=8BITMIME"])
+    got = crlf(box.one(letter.mark, seconds=60))
+    assert got.isascii() and b"Comments: =?utf-8?" in got, got
+    judged(got, *pair("words"))

@@ -30,6 +30,8 @@ HOSTS = {
     "exim4-out": "127.7.0.10",
     "opensmtpd-plain": "127.7.0.11",
     "x25519": "127.7.0.12",
+    "seven": "127.7.0.13",
+    "exim7": "127.7.0.14",
 }
 # Scripted receivers, a host each, so that what one case taught the relay about a host means nothing to the next.
 HOSTS.update({"s%d" % n: "127.7.0.%d" % (100 + n) for n in range(1, 41)})

@@ -188,6 +188,8 @@ struct Open {
     begun: u64,
     from: Option<String>,
     to: Vec<String>,
+    /// Chunks so far.
+    octets: Vec<u8>,
 }
 
 impl Server {
@@ -288,6 +290,7 @@ impl Desk<'_> {
             "MAIL" => self.mail(line).await,
             "RCPT" => self.rcpt(line).await,
             "DATA" => self.data().await,
+            "BDAT" => self.chunk(line).await,
             "QUIT" => {
                 self.say("221 2.0.0 bye").await?;
                 Err(ErrorKind::UnexpectedEof.into())
@@ -304,7 +307,8 @@ impl Desk<'_> {
         if self.open.from.is_some() {
             self.talk.world.wrong(format!("{} hears MAIL within a transaction", self.server.name));
         }
-        self.open = Open { begun: self.talk.world.now(), from: Some(path(line)), to: Vec::new() };
+        self.open =
+            Open { begun: self.talk.world.now(), from: Some(path(line)), ..Open::default() };
         self.say("250 2.1.0 fine").await
     }
 
@@ -342,7 +346,33 @@ impl Desk<'_> {
             return self.say("452 4.3.1 no room").await;
         }
         self.say("354 go on").await?;
-        let octets = self.talk.message().await?;
+        self.open.octets = self.talk.message().await?;
+        self.end().await
+    }
+
+    /// RFC 3030 §2. Whatever the reply will be, the octets come first.
+    async fn chunk(&mut self, line: &str) -> io::Result<()> {
+        let mut words = line.split(' ').skip(1);
+        let size = words.next().and_then(|size| size.parse().ok());
+        let last = words.next() == Some("LAST");
+        let Some(size) = size.filter(|_| self.server.offers.contains(&"CHUNKING")) else {
+            self.talk.world.wrong(format!("{} hears '{line}'", self.server.name));
+            return self.say("501 5.5.4 what?").await;
+        };
+        let octets = self.talk.octets(size).await?;
+        if self.open.to.is_empty() {
+            return self.say("503 5.5.1 no recipients").await;
+        }
+        if self.quirk == Quirk::NoRoom {
+            self.open = Open::default();
+            return self.say("452 4.3.1 no room").await;
+        }
+        self.open.octets.extend(octets);
+        if last { self.end().await } else { self.say("250 2.0.0 go on").await }
+    }
+
+    /// The message is whole.
+    async fn end(&mut self) -> io::Result<()> {
         let open = std::mem::take(&mut self.open);
         let delivery = Delivery {
             begun: open.begun,
@@ -350,7 +380,11 @@ impl Desk<'_> {
             server: self.server.name,
             from: open.from.unwrap_or_default(),
             to: open.to,
-            octets,
+            octets: if self.quirk == Quirk::Old {
+                self.in_eight_bits(&open.octets)
+            } else {
+                open.octets
+            },
             heard: Receipt::default(),
         };
         match self.quirk {
@@ -384,6 +418,24 @@ impl Desk<'_> {
         }
     }
 
+    /// What was sent to a server that knows no 8BITMIME, as it was before it was converted; a
+    /// report that returns such a message stays as it came.
+    fn in_eight_bits(&self, octets: &[u8]) -> Vec<u8> {
+        const ADDED: &str = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=";
+        if !octets.is_ascii() {
+            self.talk.world.wrong(format!("{} hears eight bits", self.server.name));
+        }
+        let text = String::from_utf8_lossy(octets);
+        let converted = text.split_once(ADDED).and_then(|(header, rest)| {
+            let (_, body) = rest.split_once("Encoding: quoted-printable\r\n\r\n")?;
+            if header.contains("\r\n\r\n") {
+                return None;
+            }
+            Some([header.as_bytes(), b"\r\n", &unquoted(body)].concat())
+        });
+        converted.unwrap_or_else(|| octets.to_vec())
+    }
+
     fn take(&self, delivery: Delivery) -> usize {
         let world = &self.talk.world;
         let token = crate::letters::token(&delivery.octets);
@@ -395,6 +447,19 @@ impl Desk<'_> {
         taken.push(delivery);
         taken.len() - 1
     }
+}
+
+/// Quoted-printable, read. RFC 2045 §6.7.
+fn unquoted(text: &str) -> Vec<u8> {
+    let joined = text.replace("=\r\n", "");
+    let mut parts = joined.split('=');
+    let mut octets = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        octets.push(u8::from_str_radix(digits, 16).expect("two digits"));
+        octets.extend_from_slice(rest.as_bytes());
+    }
+    octets
 }
 
 /// What stands between the angle brackets.

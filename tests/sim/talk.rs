@@ -82,6 +82,14 @@ impl Talk {
         }
     }
 
+    /// So many octets.
+    pub async fn octets(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.heard.len() < count {
+            self.hear().await?;
+        }
+        Ok(self.heard.drain(..count).collect())
+    }
+
     /// A message, without the dots that hide its dots. RFC 5321 §4.5.2.
     pub async fn message(&mut self) -> io::Result<Vec<u8>> {
         let mut message = Vec::new();

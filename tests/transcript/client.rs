@@ -1,7 +1,7 @@
 //! The sending side: `tests/transcript/client`.
 //!
 //! `@` describes the plan: `none`, `may`, `must` or `implicit`; `login:USER:PASSWORD` or
-//! `token:USER:TOKEN`; `in-clear`; `without:MECHANISM`. The dice always show zeros.
+//! `token:USER:TOKEN`; `in-clear`; `without:MECHANISM`; `no-chunks`. The dice always show zeros.
 //! Questions are `Next`, `Chunk OFFSET`, `Stretch N times`, `LoggedIn MECHANISM` (with ` after …`
 //! and those that came to nothing), `Unusable OUTCOME` and `Report OUTCOME | OUTCOME`, an outcome
 //! being `STATUS HOST: TEXT` or, where it is our own, `STATUS: TEXT`; ` (theirs to report)` behind
@@ -15,7 +15,8 @@ use waypost::proto::{
     mail::address::Address,
     sasl::{Key, Mechanism, Secret},
     smtp::client::{
-        Answer, Ask, Forward, Login, LoginPlan, Outgoing, Plan, Reporter, Security, Session,
+        Answer, Ask, Chunking, Forward, Login, LoginPlan, Outgoing, Plan, Reporter, Security,
+        Session,
     },
     status::Outcome,
 };
@@ -33,12 +34,14 @@ impl Actor for Client {
             security: Security::None,
             login: None,
             host: "mx".into(),
+            chunking: Chunking::Large,
         };
         let (mut login, mut without) = (None, Vec::new());
         let in_clear = directives.contains(&"in-clear");
         for word in directives {
             match word.split(':').collect::<Vec<_>>()[..] {
                 ["none" | "in-clear"] => {}
+                ["no-chunks"] => plan.chunking = Chunking::Never,
                 ["may"] => plan.security = Security::May,
                 ["must"] => plan.security = Security::Must,
                 ["implicit"] => plan.security = Security::Implicit,
@@ -65,7 +68,7 @@ impl Actor for Client {
 
     fn line(ask: &Ask) -> String {
         match ask {
-            Ask::Next => "Next".into(),
+            Ask::Next(_) => "Next".into(),
             Ask::Chunk(offset) => format!("Chunk {offset}"),
             Ask::Stretch(work) => format!("Stretch {work:?}"),
             Ask::LoggedIn(mechanism, failed) if failed.is_empty() => {

@@ -1,13 +1,13 @@
 //! The little of MIME that a relay needs: encoded words, to show a subject, and quoted-printable,
 //! to send a report.
 
+use super::quoted::{Encoder, Input};
 use crate::limits;
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use core::fmt::Write;
 
 /// A field's value as a person would read it: encoded words decoded (RFC 2047: UTF-8, US-ASCII,
 /// ISO-8859-1 and windows-1252; others stay as they are), controls made blanks, at most `chars_max`
@@ -150,44 +150,12 @@ fn windows_1252(octet: u8) -> char {
     high.copied().unwrap_or(char::from(octet))
 }
 
-/// Any octets as lines of at most 76 printable ASCII octets with CRLF. RFC 2045 §6.7.
-///
-/// CRLF stays a line end; a CR or LF alone, like everything else that is not plain text, is
-/// encoded. A dot or "From " at the start of a line is, too, so that nothing on the way touches it.
+/// Any octets as lines of at most 76 printable ASCII octets with CRLF; see [`Encoder`].
 pub fn quoted_printable(octets: &[u8]) -> String {
-    let mut out = String::with_capacity(octets.len() + octets.len() / 8);
-    let mut column = 0;
-    let mut rest = octets;
-    while let Some((octet, after)) = rest.split_first() {
-        if let Some(after) = rest.strip_prefix(b"\r\n") {
-            out.push_str("\r\n");
-            column = 0;
-            rest = after;
-            continue;
-        }
-        let line_ends = after.is_empty() || after.starts_with(b"\r\n");
-        let is_literal = |column: usize| match octet {
-            b'=' => false,
-            b' ' | b'\t' => !line_ends,
-            b'.' | b'F' | b'-' if column == 0 => false,
-            _ => octet.is_ascii_graphic(),
-        };
-        let width = |literal: bool| if literal { 1 } else { 3 };
-        // One column is for the "=" of a soft line break.
-        if column + width(is_literal(column)) > 75 {
-            out.push_str("=\r\n");
-            column = 0;
-        }
-        let literal = is_literal(column);
-        if literal {
-            out.push(char::from(*octet));
-        } else {
-            write!(out, "={octet:02X}").expect("a String takes everything");
-        }
-        column += width(literal);
-        rest = after;
-    }
-    out
+    let (mut encoder, mut out) = (Encoder::new(Input::Plain), Vec::new());
+    encoder.encode(octets, &mut out);
+    encoder.finish(&mut out);
+    String::from_utf8(out).expect("quoted-printable is ASCII")
 }
 
 /// The subject for people; empty where there is none.

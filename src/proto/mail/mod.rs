@@ -3,10 +3,12 @@
 pub mod address;
 pub mod date;
 pub mod dkim;
+pub mod downgrade;
 pub mod dsn;
 pub mod header;
 pub mod list;
 pub mod mime;
+pub mod quoted;
 pub mod received;
 pub mod repair;
 

@@ -61,7 +61,7 @@ impl Crate {
 }
 
 impl Freight for Crate {
-    fn next(&mut self) -> Pending<'_, Option<Outgoing>> {
+    fn next(&mut self, _: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(ready(self.waiting.pop()))
     }
     fn chunk(&mut self, _: u64) -> Pending<'_, io::Result<Vec<u8>>> {
@@ -107,6 +107,7 @@ fn run(
         port: 25,
         ipv6: false,
         without: &[],
+        chunkless: &Chunkless::default(),
     };
     world.run(deliver(&way, destination, freight))
 }
@@ -305,6 +306,7 @@ fn no_more_addresses_than_the_bound_are_tried() {
             port: 25,
             ipv6: true,
             without: &[],
+            chunkless: &Chunkless::default(),
         };
         let mut freight = Crate::new(1, 1);
         let destination = smarthost(25, TlsPolicy::None, false);
@@ -329,6 +331,7 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
         port: 25,
         ipv6: false,
         without: &[],
+        chunkless: &Chunkless::default(),
     };
     let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
     assert_eq!(failure.outcome.status, LOGIN_REFUSED);
@@ -447,4 +450,35 @@ fn port_465_never_falls_back_to_clear() {
     let failure = run(&smarthost(465, TlsPolicy::May, false), &mut freight, &world);
     assert_eq!(failure.expect_err("no TLS").outcome.status.to_string(), "4.7.5");
     assert!(world.0.heard.borrow().is_empty());
+}
+
+#[test]
+fn a_server_that_does_not_take_the_chunks_it_offers_gets_data_next_time() {
+    for refusal in [&[("BDAT", "502 What?")][..], &[("BDAT", "")], &[("BDAT", "~")]] {
+        let offers = [("EHLO", "250-mx\r\n250 CHUNKING")];
+        let rules: Vec<_> = offers.iter().chain(refusal).copied().collect();
+        let (world, sys) = World::new(move |_| Knock::Opens(server(&rules)));
+        let resolver = Resolver::new(&sys, vec!["192.0.2.53:53".parse().expect("an address")]);
+        resolver.set_hosts(HOSTS);
+        let chunkless = Chunkless::default();
+        let way = Way {
+            sys: &sys,
+            resolver: &resolver,
+            hostname: "x",
+            port: 25,
+            ipv6: false,
+            without: &[],
+            chunkless: &chunkless,
+        };
+        let mut freight = Crate::new(1, 1);
+        freight.waiting[0].size = limits::BDAT_MESSAGE_BYTES;
+        freight.waiting.push(freight.waiting[0].clone());
+        assert_eq!(world.run(deliver(&way, &mx(), &mut freight)), Ok(()));
+        assert_eq!(freight.statuses().len(), 1);
+        assert_eq!(freight.reports[0][0].status.class, Class::Transient);
+        assert_eq!(world.run(deliver(&way, &mx(), &mut freight)), Ok(()));
+        assert_eq!(freight.texts()[1], ["250 2.0.0 Queued"], "{refusal:?}");
+        let heard = world.heard_at(ONE);
+        assert_eq!(heard.iter().filter(|line| line.starts_with(" BDAT")).count(), 1);
+    }
 }

@@ -3,7 +3,12 @@
 use super::*;
 use crate::{
     config::{Document, Surroundings},
-    proto::mail::dkim::verify_tests::verdicts,
+    proto::{
+        machine::{Machine, Step},
+        mail::{address::Address, dkim::verify_tests::verdicts},
+        smtp::client::{Answer, Ask, Chunking, Forward, Outgoing, Plan, Security, Session, Takes},
+    },
+    relay::recast::Recast,
     sys::{keys, linux},
 };
 use std::{cell::Cell, path::PathBuf};
@@ -65,6 +70,51 @@ impl House {
         sent
     }
 
+    /// What a server that offers this has of a message that is signed after it was fitted, or
+    /// before: the octets behind its DATA or BDAT.
+    fn received(&self, message: &[u8], offers: &str, fit: bool) -> Vec<u8> {
+        let (mut message, mut outgoing) = (Recast::new(message.to_vec()), outgoing());
+        let takes =
+            Takes { eight_bit: offers.contains("8BITMIME"), utf8: offers.contains("SMTPUTF8") };
+        if fit {
+            let fits = self.executor.run(message.fit(&mut outgoing, takes)).expect("readable");
+            assert!(fits);
+        }
+        let Signed::By { fields, .. } = self.sign(&message) else { panic!("unsigned") };
+        let topped = Topped { fields, message };
+        outgoing.size = topped.size();
+        let mut session = Session::new(Plan {
+            hello: "relay.example".into(),
+            security: Security::None,
+            login: None,
+            host: "mx".into(),
+            chunking: Chunking::Large,
+        });
+        let mut replies = ["220 mx\r\n", offers, "250 a\r\n", "250 b\r\n", "354 c\r\n"].into_iter();
+        let mut said = Vec::new();
+        loop {
+            match session.step() {
+                Step::Ask(Ask::Next(told)) => {
+                    assert_eq!(told, takes);
+                    session.answer(Answer::Send(Box::new(outgoing.clone())));
+                }
+                Step::Ask(Ask::Chunk(offset)) => {
+                    let octets = self.executor.run(topped.chunk(offset)).expect("readable");
+                    session.answer(Answer::Chunk(octets));
+                }
+                Step::Write => said.append(&mut session.pipe().output),
+                Step::Read => {
+                    said.append(&mut session.pipe().output);
+                    let Some(reply) = replies.next() else { break };
+                    session.pipe().input.extend_from_slice(reply.as_bytes());
+                }
+                _ => panic!("not on the way to the end of the message"),
+            }
+        }
+        let at = said.windows(6).position(|word| word == b"DATA\r\n").expect("DATA") + 6;
+        said[at..].strip_suffix(b".\r\n").expect("the end").to_vec()
+    }
+
     fn verdicts(&self, sent: &[u8]) -> Vec<(String, bool)> {
         let records: Vec<Record> = self.ring.all().iter().map(|key| key.record()).collect();
         verdicts(sent, &records)
@@ -74,6 +124,19 @@ impl House {
 impl Drop for House {
     fn drop(&mut self) {
         let _the_system_clears_its_own_folder = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+fn outgoing() -> Outgoing {
+    let to = Address::parse("c@d.example").expect("an address");
+    Outgoing {
+        from: None,
+        to: vec![Forward { to, orcpt: String::new(), notify: None }],
+        size: 0,
+        eight_bit: true,
+        utf8: true,
+        ret_headers: None,
+        envid: String::new(),
     }
 }
 
@@ -116,6 +179,25 @@ fn every_key_of_the_domain_signs_what_is_sent() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_signed_is_what_a_server_gets_whatever_it_takes() {
+    let house = House::new("fitted", &["r b.example", "e b.example"]);
+    let letter = LETTER.replace("Body", "B\u{f6}dy").replace("long", "l\u{f6}ng");
+    for (offers, header, body) in [
+        ("250 mx\r\n", "=?utf-8?", "B=C3=B6dy"),
+        ("250-mx\r\n250 8BITMIME\r\n", "=?utf-8?", "B\u{f6}dy"),
+        ("250-mx\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n", "l\u{f6}ng", "B\u{f6}dy"),
+    ] {
+        let received = house.received(letter.as_bytes(), offers, true);
+        assert_eq!(house.verdicts(&received), [right("r"), right("e")], "{offers}");
+        let text = String::from_utf8(received).expect("text");
+        assert!(text.contains(header) && text.contains(body), "{offers}{text}");
+    }
+    // Signed first and converted by the session, it would be broken.
+    let broken = house.received(letter.as_bytes(), "250 mx\r\n", false);
+    assert_eq!(house.verdicts(&broken), [("r".into(), false), ("e".into(), false)]);
 }
 
 #[test]

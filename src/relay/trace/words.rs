@@ -28,13 +28,11 @@ impl Event {
                 f("tls"),
                 if f("verified") == "true" { "verified" } else { "not verified" }
             ),
-            "in-clear" => {
-                format!(
-                    "{} could not be used encrypted ({}); going on without.",
-                    f("host"),
-                    f("reason")
-                )
-            }
+            "in-clear" => format!(
+                "{} could not be used encrypted ({}); going on without.",
+                f("host"),
+                f("reason")
+            ),
             "logged-in" => format!(
                 "Logged in at {} as {} by {}{}.",
                 f("host"),

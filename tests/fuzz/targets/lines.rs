@@ -10,7 +10,7 @@ use waypost::{
         mail::address::Address,
         sasl::{self, Claim, Client, Key, Mechanism, Secret, Turn},
         smtp::{
-            client::{self, Forward, Outgoing, Plan, Security},
+            client::{self, Chunking, Forward, Outgoing, Plan, Security},
             command::Command,
             reply::{Garbled, Parser, PeerReply, one_line},
             server::{Mail, Rcpt},
@@ -114,6 +114,7 @@ fn said(message: Outgoing) -> (String, String) {
         security: Security::None,
         login: None,
         host: "mx.example".into(),
+        chunking: Chunking::Large,
     };
     let mut session = client::Session::new(plan);
     let mut replies = [
@@ -130,7 +131,7 @@ fn said(message: Outgoing) -> (String, String) {
                 session.pipe().output.clear();
                 session.pipe().input.extend_from_slice(reply.as_bytes());
             }
-            Step::Ask(client::Ask::Next) => {
+            Step::Ask(client::Ask::Next(_)) => {
                 session.pipe().output.clear();
                 session.answer(client::Answer::Send(message.take().expect("one message")));
             }

@@ -8,7 +8,9 @@ use waypost::{
         machine::{Machine, Step},
         mail::address::Address,
         sasl::{Key, Secret},
-        smtp::client::{Answer, Ask, Forward, Login, LoginPlan, Outgoing, Plan, Security, Session},
+        smtp::client::{
+            Answer, Ask, Chunking, Forward, Login, LoginPlan, Outgoing, Plan, Security, Session,
+        },
         status::{Class, Outcome, Status},
     },
 };
@@ -32,10 +34,14 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let plan = security.iter().position(|word| words.contains(word)).unwrap_or(0);
         let login = words.iter().any(|word| word.starts_with("login"));
         let clear = words.contains(&"in-clear");
+        let chunkless = words.contains(&"no-chunks");
         let plan = plan | usize::from(login) << 2 | usize::from(clear) << 3;
+        let plan = plan | usize::from(chunkless) << 4;
         let plan = u8::try_from(plan).expect("a few bits");
-        for message in 0..5 {
-            let choices = [plan, 9, message, message, 1, message, 3, 0, message, 1];
+        for message in 0..7 {
+            // Eight bits, declared, between plain addresses.
+            let (to, more) = if message < 5 { (message, message) } else { (0, 9) };
+            let choices = [plan, 9, message, to, 1, more, 3, 0, message, 1];
             seeds.push(Input::compose(&sown::side(&session, 'S'), &choices));
         }
     }
@@ -61,8 +67,14 @@ struct Told {
 struct Flight {
     recipients: usize,
     body: Vec<u8>,
+    /// Octets of it that were asked for, in this pass.
     given: usize,
-    /// Where its octets start in the output.
+    eight_bit: bool,
+    /// Where the output stood when it was handed over.
+    from: usize,
+    /// It was read before anything was said of it.
+    surveyed: bool,
+    /// Where its octets start in the output, with the first BDAT.
     start: Option<usize>,
 }
 
@@ -102,6 +114,7 @@ impl<'a> Stage<'a> {
             security,
             login: (plan >> 2 & 1 == 1).then(|| Box::new(login)),
             host: "mx.example [192.0.2.1]".into(),
+            chunking: if plan >> 4 & 1 == 1 { Chunking::Never } else { Chunking::Large },
         });
         let encrypted = security == Security::Implicit;
         let (fed, sent, flight, told) = (0, 0, None, Told::default());
@@ -159,8 +172,8 @@ impl<'a> Stage<'a> {
 
     fn hear(&mut self, ask: Ask) {
         let answer = match &ask {
-            Ask::Next if self.sent == MESSAGES => Answer::Quit,
-            Ask::Next => Answer::Send(Box::new(self.next_message())),
+            Ask::Next(_) if self.sent == MESSAGES => Answer::Quit,
+            Ask::Next(_) => Answer::Send(Box::new(self.next_message())),
             Ask::Chunk(offset) => self.chunk(*offset),
             Ask::Stretch(_) => Answer::Stretched(Some(Key([7; 32]))),
             Ask::LoggedIn(_, failed) => {
@@ -196,12 +209,14 @@ impl<'a> Stage<'a> {
                 [choice(1) / 6 % 3],
         };
         let line = b".\r\n..a\r\n.b\r\n";
-        let body = match choice(0) % 6 {
+        let body = match choice(0) % 8 {
             0 => b"Subject: x\r\n\r\n.\r\n..\r\nhi\r\n".to_vec(),
             1 => Vec::new(),
             2 => b"no end".to_vec(),
             3 => line.repeat(4000),
             4 => b".".to_vec(),
+            5 => "Subject: x\r\n\r\n.\u{fc}\r\nFrom \u{fc}\r\n".as_bytes().to_vec(),
+            6 => ["Subject: \u{fc}\r\n\r\n", &".\u{fc}\r\n".repeat(4000)].concat().into_bytes(),
             _ => line.repeat(choice(3)),
         };
         let recipients = 1 + choice(2) % 200;
@@ -215,15 +230,25 @@ impl<'a> Stage<'a> {
             envid: ["", "a+b=c d"][choice(3) % 2].into(),
         };
         self.sent += 1;
-        self.flight = Some(Flight { recipients, body, given: 0, start: None });
+        let from = self.told.output.len() + self.session.pipe().output.len();
+        let eight_bit = outgoing.eight_bit;
+        let (given, surveyed, start) = (0, false, None);
+        let flight = Flight { recipients, body, given, eight_bit, from, surveyed, start };
+        self.flight = Some(flight);
         outgoing
     }
 
     fn chunk(&mut self, offset: u64) -> Answer {
-        let output = self.told.output.len() + self.session.pipe().output.len();
+        let output = [&self.told.output[..], &self.session.pipe().output].concat();
         let flight = self.flight.as_mut().expect("a message in flight");
+        if output.len() == flight.from {
+            flight.surveyed = true;
+        } else if flight.start.is_none() {
+            assert!(!flight.surveyed || flight.given == flight.body.len(), "all of it is read");
+            flight.given = 0;
+            flight.start = Some(body_start(&output));
+        }
         assert_eq!(offset, flight.given as u64, "octets are asked for in order");
-        flight.start.get_or_insert(output);
         if self.input.choice(15) == 255 && flight.given > 100 {
             return Answer::Abort;
         }
@@ -241,17 +266,21 @@ impl<'a> Stage<'a> {
         assert_eq!(outcomes.len(), flight.recipients, "one outcome a recipient");
         outcomes.iter().for_each(is_told_well);
         let output = [&self.told.output[..], &self.session.pipe().output].concat();
-        let whole = flight.given == flight.body.len();
-        if outcomes.iter().any(|outcome| outcome.status.class == Class::Success) {
-            assert!(whole, "nobody has a message that was not sent");
-            assert!(output.ends_with(b".\r\n"));
-        }
-        if let Some(start) = flight.start.filter(|_| whole) {
-            let mut body = flight.body;
-            if !body.ends_with(b"\r\n") {
-                body.extend(b"\r\n");
+        let given = flight.given == flight.body.len();
+        let whole = given && (flight.start.is_some() || flight.body.is_empty());
+        let success = outcomes.iter().any(|outcome| outcome.status.class == Class::Success);
+        assert!(whole || !success, "nobody has a message that was not sent");
+        match flight.start.filter(|_| whole) {
+            Some(start) if output[start..].starts_with(b"BDAT ") => {
+                let (sent, last) = unchunked(&output[start..]);
+                assert!(last || !success, "the last chunk says so");
+                flight.has_gone(&sent, &output[flight.from..start], last);
             }
-            assert_eq!(unstuffed(&output[start..]), Some(body), "the message is sent as it is");
+            Some(start) => {
+                let sent = unstuffed(&output[start..]).expect("a message with its end");
+                flight.has_gone(&sent, &output[flight.from..start], true);
+            }
+            None => assert!(!success || output.ends_with(b".\r\n")),
         }
     }
 
@@ -275,6 +304,69 @@ impl<'a> Stage<'a> {
         let login = said.windows(4).any(|word| word == b"AUTH");
         assert!(!login, "no login where others listen");
     }
+}
+
+impl Flight {
+    /// What was sent, after `before`, is the message as it is, or, where the server takes no eight
+    /// bits, in seven; a piece of it where it is not `whole`.
+    fn has_gone(&self, sent: &[u8], before: &[u8], whole: bool) {
+        let declared = before.windows(13).any(|word| word == b"BODY=8BITMIME");
+        if self.eight_bit && !declared && !self.body.is_ascii() {
+            assert!(sent.is_ascii(), "seven bits for a server that takes no more");
+            assert!(!whole || sent.windows(6).filter(|w| w == b"=C3=BC").count() > 0);
+            return;
+        }
+        let mut body = self.body.clone();
+        if !body.ends_with(b"\r\n") && before.ends_with(b"DATA\r\n") {
+            body.extend(b"\r\n");
+        }
+        let (mut sent, mut body) = (sent, &body[..]);
+        if let (true, Some(header)) = (self.surveyed, header(body).filter(|h| !h.is_ascii())) {
+            // Without SMTPUTF8, its header alone is written anew.
+            let anew = self::header(sent).unwrap_or(sent);
+            assert!(anew.is_ascii(), "no header that the server does not take");
+            (sent, body) = (&sent[anew.len()..], &body[header.len()..]);
+        }
+        assert!(body.starts_with(sent), "the message is sent as it is");
+        assert!(!whole || body.len() == sent.len(), "all of it");
+    }
+}
+
+/// All before the empty line.
+fn header(message: &[u8]) -> Option<&[u8]> {
+    message.windows(4).position(|end| end == b"\r\n\r\n").map(|end| &message[..end])
+}
+
+/// Where a message starts whose first octets are about to be written: behind DATA, or at the BDAT.
+fn body_start(output: &[u8]) -> usize {
+    let line = output.strip_suffix(b"\r\n").expect("a command before it");
+    let start = line.iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    if line[start..].starts_with(b"BDAT ") {
+        return start;
+    }
+    assert_eq!(&line[start..], b"DATA");
+    output.len()
+}
+
+/// The octets of chunks, and whether the last of them is whole and says that it is the last. RFC
+/// 3030 §2.
+fn unchunked(wire: &[u8]) -> (Vec<u8>, bool) {
+    let (mut message, mut rest) = (Vec::new(), wire);
+    while !rest.is_empty() {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line") + 2;
+        let line = str::from_utf8(&rest[..end - 2]).expect("ASCII");
+        let size = line.strip_prefix("BDAT ").expect("nothing but chunks");
+        let last = size.strip_suffix(" LAST");
+        let size: usize = last.unwrap_or(size).parse().expect("a size");
+        let chunk = &rest[end..];
+        message.extend_from_slice(&chunk[..size.min(chunk.len())]);
+        if last.is_some() || chunk.len() < size {
+            assert!(chunk.len() <= size, "nothing comes behind the last chunk");
+            return (message, last.is_some() && chunk.len() == size);
+        }
+        rest = &chunk[size..];
+    }
+    (message, false)
 }
 
 /// One bounded line.

@@ -1,21 +1,25 @@
 //! The sending side of SMTP. RFC 5321 §4.1.4.
 //!
 //! ```text
-//! Banner ─ Hello ─┬─ StartTls ─ (TLS) ─ Hello ─┬─ Login ─┬─ Ready ⇄ Envelope ─ Body ─ Final ─ Report
-//!                 └────────────────────────────┴─────────┘    └─ Quit
+//! Banner ─ Hello ─┬─ StartTls ─ (TLS) ─ Hello ─┬─ Login ─┬─ Ready ⇄ [Survey] ─ Envelope ─ Body ─ Final ─ Report
+//!                 └────────────────────────────┴─────────┘    └─ Quit                   ⇅
+//!                                                                                     Chunk
 //! ```
 //!
-//! Every state but Ready and Body waits for a reply. Whatever goes wrong before Ready makes the
-//! session [`Ask::Unusable`]; what goes wrong later is the outcome of one message.
+//! Every state but Ready, Survey and Body waits for a reply. Survey reads a message that the server
+//! cannot take as it is (`proto/mail/downgrade`); Chunk stands between two BDAT. Whatever goes
+//! wrong before Ready makes the session [`Ask::Unusable`]; what goes wrong later is the outcome of
+//! one message.
 
+mod content;
 mod login;
 mod message;
 mod offer;
 mod plan;
 mod transaction;
 
-pub use message::{Forward, Outgoing, Reporter};
-pub use plan::{Login, LoginPlan, Plan, Security};
+pub use message::{Forward, Outgoing, Reporter, Takes};
+pub use plan::{Chunking, Login, LoginPlan, Plan, Security};
 
 use crate::{
     limits,
@@ -26,6 +30,7 @@ use crate::{
         status::{Class, Outcome, Status},
     },
 };
+use content::Need;
 use offer::Offered;
 use std::time::Duration;
 use transaction::{Heard, Transaction};
@@ -33,8 +38,9 @@ use transaction::{Heard, Transaction};
 /// What the machine asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
-    /// The session is ready for a (further) message. Answer Send or Quit.
-    Next,
+    /// The session is ready for a (further) message, and the server takes these. Answer Send or
+    /// Quit.
+    Next(Takes),
     /// More octets of the message from this offset. Answer Chunk.
     Chunk(u64),
     /// The transaction ended: one outcome a recipient, in order, and who sends the reports about
@@ -73,6 +79,7 @@ pub enum Answer {
 pub const LOGIN_REFUSED: Status = Status::new(Class::Transient, 7, 8);
 
 /// A session with a server. Not printable: its buffers may hold a password.
+#[expect(clippy::struct_excessive_bools, reason = "facts of a session, independent of each other")]
 pub struct Session {
     pipe: Pipe,
     plan: Plan,
@@ -84,6 +91,8 @@ pub struct Session {
     stale: bool,
     /// A message was sent or tried.
     used: bool,
+    /// The server offers CHUNKING and does not know BDAT.
+    lied: bool,
     login: login::Progress,
     /// The message in flight.
     transaction: Option<Box<Transaction>>,
@@ -101,8 +110,12 @@ enum State {
     /// AUTH was sent.
     Login(Box<login::Talk>),
     Ready,
+    /// The message is read, to see what must be done to it.
+    Survey,
     Envelope,
     Body,
+    /// The reply to a chunk is due before the next is sent, or before the next message.
+    Chunk,
     /// DATA was accepted without any recipient, and the message ended before it began.
     LoneDot,
     /// The final dot was sent.
@@ -136,6 +149,7 @@ impl Session {
             offered: Offered::default(),
             stale: false,
             used: false,
+            lied: false,
             login: login::Progress::default(),
             transaction: None,
         }
@@ -150,9 +164,21 @@ impl Session {
         Some(transaction.into_outcomes())
     }
 
+    /// The server offered CHUNKING, and a message that was sent so came to an end without its first
+    /// reply, or with one that says that there is no BDAT: servers in front of servers have been
+    /// seen to do that. The next session should not try. To be asked before
+    /// [`Session::break_off`].
+    pub fn is_lost_in_chunks(&self) -> bool {
+        self.lied || self.transaction.as_ref().is_some_and(|t| t.content.has_no_answer())
+    }
+
     /// RFC 3461 §5.2.2: what a server that offers DSN has taken is its to report.
     fn reporter(&self) -> Reporter {
         if self.offered.dsn { Reporter::Server } else { Reporter::Us }
+    }
+
+    fn takes(&self) -> Takes {
+        Takes { eight_bit: self.offered.eight_bit, utf8: self.offered.utf8 }
     }
 
     fn say(&mut self, line: &str, state: State) {
@@ -178,6 +204,7 @@ impl Session {
             }
             return;
         }
+        let in_chunks = self.is_in_chunks();
         match (&self.state, reply.digit()) {
             (State::Banner, 2) => self.say_hello(),
             (State::Hello | State::OldHello, 2) => self.secure(),
@@ -190,6 +217,7 @@ impl Session {
             (State::StartTls, 4 | 5) if self.plan.security == Security::May => self.login(),
             (State::StartTls, _) => self.tls_refused(reply),
             (State::Envelope, _) => self.hear_envelope(reply),
+            (State::Chunk | State::Final, _) if in_chunks => self.hear_chunk(reply),
             // RFC 2920 §3.1: whatever it says to that, nothing was sent.
             (State::LoneDot, _) | (State::Final, 2 | 4 | 5) => self.conclude(reply),
             (State::Final, _) => self.out_of_step(reply),
@@ -221,19 +249,78 @@ impl Session {
             Heard::Body => self.state = State::Body,
             Heard::LoneDot => self.say(".", State::LoneDot),
             Heard::Done => self.finish(),
-            Heard::OutOfStep => self.out_of_step(reply),
+            Heard::OutOfStep | Heard::NoChunks => self.out_of_step(reply),
+        }
+    }
+
+    fn is_in_chunks(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| transaction.content.is_in_chunks())
+    }
+
+    fn hear_chunk(&mut self, reply: &PeerReply) {
+        let Some(transaction) = &mut self.transaction else { return };
+        match transaction.hear_chunk(reply, &self.plan.host) {
+            // Nothing is sent behind a chunk that was refused.
+            Heard::More if matches!(self.state, State::Chunk) && !transaction.is_settled() => {
+                self.state = State::Body;
+            }
+            Heard::More => {}
+            Heard::Done => self.finish(),
+            Heard::NoChunks => {
+                // It may have taken octets of the message for commands: no word more.
+                self.lied = true;
+                let text =
+                    format!("the server offers CHUNKING and does not take it: {}", reply.text);
+                self.end(self.nonsense(&text));
+            }
+            _ => self.out_of_step(reply),
         }
     }
 
     fn start(&mut self, message: Outgoing) {
         self.used = true;
+        let task = message.task(self.takes());
         let mut transaction = Transaction::new(message, self.stale);
-        self.state = State::Envelope;
-        if let Some(obstacle) = transaction.obstacle(&self.offered, &self.plan.host) {
-            transaction.settle_rest(&obstacle);
-            self.state = State::Report(Then::Ready);
-        }
+        transaction.prepare(&self.offered, &self.plan.host);
+        self.state = match task {
+            _ if transaction.is_settled() => State::Report(Then::Ready),
+            Some(task) => {
+                transaction.content.survey(task);
+                State::Survey
+            }
+            None => State::Envelope,
+        };
         self.transaction = Some(Box::new(transaction));
+        if matches!(self.state, State::Envelope) {
+            self.begin();
+        }
+    }
+
+    /// The message was read, if it had to be.
+    fn survey(&mut self) -> Option<Step<Ask>> {
+        let transaction = self.transaction.as_mut()?;
+        if let Some(offset) = transaction.content.survey_wants() {
+            return Some(Step::Ask(Ask::Chunk(offset)));
+        }
+        match transaction.content.end_survey() {
+            Ok(()) => transaction.refuse_size(&self.offered, &self.plan.host),
+            Err(obstacle) => transaction.refuse_form(&obstacle, &self.plan.host),
+        }
+        self.state = State::Envelope;
+        if transaction.is_settled() {
+            self.state = State::Report(Then::Ready);
+        } else {
+            self.begin();
+        }
+        None
+    }
+
+    /// The envelope is next.
+    fn begin(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            let chunking = self.offered.chunking && self.plan.chunking == Chunking::Large;
+            transaction.begin(chunking);
+        }
     }
 
     /// In step, and before DATA: the next commands, if anything can come of them.
@@ -241,6 +328,10 @@ impl Session {
         let Some(transaction) = &mut self.transaction else { return };
         if transaction.is_settled() {
             self.finish();
+        } else if transaction.awaits_chunks() && !self.pipe.input.is_empty() {
+            self.end(self.nonsense("the server spoke out of turn"));
+        } else if transaction.awaits_chunks() {
+            self.state = State::Body;
         } else {
             transaction.write_commands(&self.offered, &mut self.pipe.output);
         }
@@ -259,21 +350,26 @@ impl Session {
     }
 
     fn send_body(&mut self) -> Option<Step<Ask>> {
-        if self.pipe.output.len() >= limits::OUTPUT_BYTES {
-            return Some(Step::Write);
-        }
         let transaction = self.transaction.as_mut()?;
-        if let Some(offset) = transaction.wants() {
-            return Some(Step::Ask(Ask::Chunk(offset)));
+        match transaction.content.write(&mut self.pipe.output) {
+            Need::Octets(offset) => return Some(Step::Ask(Ask::Chunk(offset))),
+            Need::Room => return Some(Step::Write),
+            Need::Reply => self.state = State::Chunk,
+            Need::Nothing => self.state = State::Final,
+            Need::Other => self.abort(),
         }
-        transaction.write_end(&mut self.pipe.output);
-        self.state = State::Final;
         None
+    }
+
+    /// Half a message without its end is none (RFC 5321 §4.1.1.4, §4.5.2).
+    fn abort(&mut self) {
+        self.pipe.output = Vec::new();
+        self.state = State::Close;
     }
 
     fn ready(&mut self) -> Step<Ask> {
         if self.pipe.input.is_empty() {
-            return Step::Ask(Ask::Next);
+            return Step::Ask(Ask::Next(self.takes()));
         }
         // It spoke unasked: its next words would be taken for the reply to something else.
         self.end(self.nonsense("the server spoke out of turn"));
@@ -395,6 +491,11 @@ impl Machine for Session {
                         return step;
                     }
                 }
+                State::Survey => {
+                    if let Some(step) = self.survey() {
+                        return step;
+                    }
+                }
                 State::Envelope if self.transaction.as_ref().is_some_and(|t| t.in_step()) => {
                     self.go_on();
                 }
@@ -414,17 +515,13 @@ impl Machine for Session {
         match (&self.state, answer) {
             (State::Ready, Answer::Send(message)) => self.start(*message),
             (State::Ready, Answer::Quit) => self.follow(Then::Quit),
-            (State::Body, Answer::Chunk(octets)) if !octets.is_empty() => {
+            (State::Body | State::Survey, Answer::Chunk(octets)) if !octets.is_empty() => {
                 if let Some(transaction) = &mut self.transaction {
-                    transaction.write_body(&octets, &mut self.pipe.output);
+                    transaction.content.take(octets);
                 }
             }
             (State::Login(_), Answer::Stretched(key)) => self.stretched(key.as_ref()),
-            // Half a message without its final dot is none (RFC 5321 §4.1.1.4, §4.5.2).
-            (State::Body, _) => {
-                self.pipe.output = Vec::new();
-                self.state = State::Close;
-            }
+            (State::Body | State::Survey, _) => self.abort(),
             _ => {}
         }
     }
@@ -442,7 +539,7 @@ impl Machine for Session {
             State::Envelope if self.transaction.as_ref().is_some_and(|t| t.awaits_data_reply()) => {
                 limits::DATA_REPLY_WAIT
             }
-            State::Final | State::LoneDot => limits::FINAL_WAIT,
+            State::Final | State::LoneDot | State::Chunk => limits::FINAL_WAIT,
             State::Quit => limits::QUIT_WAIT,
             _ => limits::REPLY_WAIT,
         }

@@ -16,6 +16,8 @@ pub(super) struct Offered {
     pub(super) eight_bit: bool,
     /// RFC 6531.
     pub(super) utf8: bool,
+    /// RFC 3030.
+    pub(super) chunking: bool,
     /// RFC 3461.
     pub(super) dsn: bool,
     /// RFC 3207.
@@ -42,6 +44,7 @@ impl Offered {
             }
             "8BITMIME" => self.eight_bit = true,
             "SMTPUTF8" => self.utf8 = true,
+            "CHUNKING" => self.chunking = true,
             "DSN" => self.dsn = true,
             "STARTTLS" => self.starttls = true,
             "AUTH" => words.for_each(|word| {
@@ -76,6 +79,7 @@ mod tests {
             "SIZE 1000",
             "8BitMime",
             "SMTPUTF8",
+            "chunking",
             "DSN",
             "STARTTLS",
             "AUTH GSSAPI SCRAM-SHA-256-PLUS plain cram-md5",
@@ -89,6 +93,7 @@ mod tests {
             size_max: Some(1000),
             eight_bit: true,
             utf8: true,
+            chunking: true,
             dsn: true,
             starttls: true,
             mechanisms: vec![Mechanism::Plain, Mechanism::CramMd5, Mechanism::Login],

@@ -13,6 +13,8 @@ pub struct Plan {
     pub login: Option<Box<LoginPlan>>,
     /// The host that outcomes name: `mx.example.org [192.0.2.1]`.
     pub host: String,
+    /// Whether to use CHUNKING.
+    pub chunking: Chunking,
 }
 
 /// How to log in.
@@ -39,6 +41,15 @@ pub enum Security {
     Must,
     /// It is on already (port 465).
     Implicit,
+}
+
+/// Use of BDAT. RFC 3030.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chunking {
+    /// Never.
+    Never,
+    /// If offered, for messages of [`crate::limits::BDAT_MESSAGE_BYTES`] or more.
+    Large,
 }
 
 /// A login at a smarthost.

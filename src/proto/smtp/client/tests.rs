@@ -2,7 +2,13 @@ use super::*;
 use crate::proto::{mail::address::Address, sasl::Secret};
 
 fn plan(security: Security) -> Plan {
-    Plan { hello: "relay.example".into(), security, login: None, host: "mx".into() }
+    Plan {
+        hello: "relay.example".into(),
+        security,
+        login: None,
+        host: "mx".into(),
+        chunking: Chunking::Large,
+    }
 }
 
 fn message(recipients: usize, size: u64) -> Outgoing {
@@ -39,7 +45,7 @@ fn ready() -> Session {
     assert_eq!(hears(&mut session, "220 mx\r\n"), Step::Read);
     assert_eq!(written(&mut session), "EHLO relay.example\r\n");
     let step = hears(&mut session, "250-mx\r\n250 PIPELINING\r\n");
-    assert_eq!(step, Step::Ask(Ask::Next));
+    assert!(matches!(step, Step::Ask(Ask::Next(_))));
     session
 }
 
@@ -77,7 +83,7 @@ fn a_message_over_an_open_session_costs_two_writes_and_two_reads() {
         };
         assert_eq!(text(&outcomes), ["250 Ok"]);
         session.answer(Answer::Noted);
-        assert_eq!(session.step(), Step::Ask(Ask::Next));
+        assert!(matches!(session.step(), Step::Ask(Ask::Next(_))));
     }
 }
 
@@ -285,8 +291,8 @@ fn live(seed: u64) -> bool {
                 session.upgraded();
             }
             Step::Close => break,
-            Step::Ask(Ask::Next) if chance.below(8) == 0 => session.answer(Answer::Quit),
-            Step::Ask(Ask::Next) => {
+            Step::Ask(Ask::Next(_)) if chance.below(8) == 0 => session.answer(Answer::Quit),
+            Step::Ask(Ask::Next(_)) => {
                 taken += 1;
                 let message = message(chance.below(5), chance.below(60_000) as u64);
                 session.answer(Answer::Send(Box::new(message)));
@@ -325,4 +331,89 @@ fn whatever_a_server_says_nothing_panics_or_grows_and_every_message_has_its_outc
     let lives = 4000;
     let busy = (1..=lives).filter(|seed| live(*seed)).count();
     assert!(busy > 400, "only {busy} lives got as far as a message");
+}
+
+/// Answer what is asked of a message of `x` until something else is due; all that was written.
+fn send_xs(session: &mut Session) -> (String, Step<Ask>) {
+    let mut output = String::new();
+    loop {
+        let step = session.step();
+        output.push_str(&written(session));
+        match step {
+            Step::Ask(Ask::Chunk(offset)) => {
+                let left = usize::try_from(3 * limits::BDAT_BYTES + 5 - offset).expect("a few MB");
+                session.answer(Answer::Chunk(vec![b'x'; left.min(limits::CHUNK_BYTES)]));
+            }
+            Step::Write => {}
+            step => return (output, step),
+        }
+        assert!(session.pipe.output.capacity() <= 2 * limits::OUTPUT_BYTES);
+    }
+}
+
+/// A session in the third of four chunks, the first of which was answered; and what it has written.
+fn in_chunks(first: &str) -> (Session, String, Step<Ask>) {
+    let mut session = Session::new(plan(Security::None));
+    hears(&mut session, "220 mx\r\n");
+    hears(&mut session, "250-mx\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
+    session.answer(Answer::Send(Box::new(message(1, 3 * limits::BDAT_BYTES + 5))));
+    written(&mut session);
+    assert_eq!(session.step(), Step::Read);
+    written(&mut session);
+    session.pipe().input.extend_from_slice(b"250 Ok\r\n250 Ok\r\n");
+    let (output, step) = send_xs(&mut session);
+    assert_eq!(step, Step::Read, "two chunks are out");
+    let chunk = "x".repeat(usize::try_from(limits::BDAT_BYTES).expect("small"));
+    assert_eq!(output, format!("BDAT 1048576\r\n{chunk}BDAT 1048576\r\n{chunk}"));
+    session.pipe().input.extend_from_slice(first.as_bytes());
+    let (output, step) = send_xs(&mut session);
+    (session, output, step)
+}
+
+#[test]
+fn a_message_of_several_chunks_has_no_more_than_two_of_them_unanswered() {
+    let (mut session, output, step) = in_chunks("250 first\r\n");
+    assert_eq!(step, Step::Read);
+    assert!(output.starts_with("BDAT 1048576\r\nx") && output.len() == 14 + (1 << 20));
+    session.pipe().input.extend_from_slice(b"250 second\r\n");
+    let (output, step) = send_xs(&mut session);
+    assert_eq!((output.as_str(), step), ("BDAT 5 LAST\r\nxxxxx", Step::Read));
+    assert_eq!(session.patience(), limits::FINAL_WAIT);
+    let Step::Ask(Ask::Report(outcomes, _)) = hears(&mut session, "250 third\r\n250 whole\r\n")
+    else {
+        panic!("no report")
+    };
+    assert_eq!(text(&outcomes), ["250 whole"]);
+    session.answer(Answer::Noted);
+    assert!(matches!(session.step(), Step::Ask(Ask::Next(_))));
+}
+
+#[test]
+fn a_chunk_that_is_refused_is_the_last() {
+    let (mut session, output, step) = in_chunks("552 5.3.4 first\r\n");
+    assert_eq!((output.as_str(), step), ("", Step::Read), "the second has no reply yet");
+    assert!(!session.is_lost_in_chunks());
+    let step = hears(&mut session, "503 second\r\n");
+    let Step::Ask(Ask::Report(outcomes, _)) = step else { panic!("no report") };
+    assert_eq!(text(&outcomes), ["552 5.3.4 first"]);
+    session.answer(Answer::Noted);
+    assert!(matches!(session.step(), Step::Ask(Ask::Next(_))));
+    session.answer(Answer::Send(Box::new(message(1, 4))));
+    assert_eq!(session.step(), Step::Read);
+    assert!(written(&mut session).starts_with("RSET\r\nMAIL"));
+}
+
+#[test]
+fn a_session_knows_whether_it_was_lost_in_chunks() {
+    let (mut session, _, step) = in_chunks("500 What?\r\n");
+    let Step::Ask(Ask::Report(outcomes, _)) = step else { panic!("no report") };
+    assert_eq!(outcomes[0].status, Status::new(Class::Transient, 5, 0));
+    session.answer(Answer::Noted);
+    assert_eq!(session.step(), Step::Close);
+    assert!(session.is_lost_in_chunks(), "it said so");
+    let (session, _, _) = in_chunks("");
+    assert!(session.is_lost_in_chunks(), "it said nothing");
+    let (session, _, _) = in_chunks("250 first\r\n");
+    assert!(!session.is_lost_in_chunks(), "it knows what BDAT is");
+    assert!(!in_body(message(1, 1)).is_lost_in_chunks());
 }

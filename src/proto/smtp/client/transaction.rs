@@ -1,15 +1,21 @@
 //! One message on its way: the commands that carry its envelope, and what was replied to them.
 
-use super::{Forward, Outgoing, offer::Offered};
+use super::{Forward, Outgoing, content::Content, offer::Offered};
 use crate::{
     limits,
     proto::{
-        mail::address::Address,
-        smtp::{data::Stuff, reply::PeerReply},
+        mail::{
+            address::Address,
+            downgrade::{self, Obstacle},
+        },
+        smtp::reply::{PeerReply, one_line},
         status::{Class, Outcome, Status},
     },
 };
 use core::fmt::Write;
+
+/// RFC 6531 §3.2, RFC 3463 §3.7 as RFC 6531 §4.1 adds to it.
+const NEEDS_UTF8: Status = Status::new(Class::Permanent, 6, 7);
 
 /// A mail transaction. RFC 5321 §3.3.
 #[derive(Debug)]
@@ -26,9 +32,10 @@ pub(super) struct Transaction {
     open: bool,
     /// One a recipient: what is settled already.
     outcomes: Vec<Option<Outcome>>,
-    /// Octets of the message that were written.
-    offset: u64,
-    stuff: Stuff,
+    /// Recipients that the server is asked for, by their number.
+    asked: Vec<usize>,
+    /// Its octets.
+    pub(super) content: Content,
 }
 
 /// The commands of a transaction, in their order.
@@ -51,6 +58,8 @@ pub(super) enum Heard {
     LoneDot,
     /// Nothing more can come of this transaction.
     Done,
+    /// The server does not know BDAT.
+    NoChunks,
     /// The reply makes no sense here: the session is out of step.
     OutOfStep,
 }
@@ -58,6 +67,7 @@ pub(super) enum Heard {
 impl Transaction {
     pub(super) fn new(message: Outgoing, resets: bool) -> Transaction {
         let outcomes = vec![None; message.to.len()];
+        let content = Content::new(message.size);
         Transaction {
             message,
             resets,
@@ -65,24 +75,86 @@ impl Transaction {
             heard: 0,
             open: resets,
             outcomes,
-            offset: 0,
-            stuff: Stuff::default(),
+            asked: Vec::new(),
+            content,
         }
     }
 
-    /// Why this server cannot take the message at all, by what it offers.
-    pub(super) fn obstacle(&self, offered: &Offered, host: &str) -> Option<Outcome> {
-        let size = self.message.size;
+    /// Settle what this server cannot take, by what it offers; addresses become such that it can
+    /// take them.
+    pub(super) fn prepare(&mut self, offered: &Offered, host: &str) {
+        self.refuse_size(offered, host);
+        if offered.utf8 {
+            return;
+        }
+        let refusal = |whose: &str, address: &Address| {
+            let text = format!(
+                "{whose} {address} is not plain ASCII, and {host} takes no such addresses \
+                 (SMTPUTF8)"
+            );
+            Outcome::ours(NEEDS_UTF8, one_line(&text))
+        };
+        if let Some(from) = &mut self.message.from {
+            if let Some(ascii) = downgrade::ascii_address(from) {
+                *from = ascii;
+            } else {
+                let outcome = refusal("the sender's address", from);
+                self.settle_rest(&outcome);
+            }
+        }
+        for (forward, outcome) in self.message.to.iter_mut().zip(&mut self.outcomes) {
+            match downgrade::ascii_address(&forward.to) {
+                Some(ascii) => forward.to = ascii,
+                None if outcome.is_none() => *outcome = Some(refusal("the address", &forward.to)),
+                None => {}
+            }
+        }
+    }
+
+    /// RFC 1870 §6.1. Not the next server's turn: those of one domain take the same, and the one
+    /// that takes more is not the one that its owner wanted to have the mail.
+    pub(super) fn refuse_size(&mut self, offered: &Offered, host: &str) {
+        let size = self.content.size();
         if let Some(most) = offered.size_max.filter(|most| size > *most) {
-            let text = format!("message of {size} octets; {host} takes no more than {most}");
-            return Some(Outcome::ours(Status::new(Class::Permanent, 3, 4), text));
+            let text = format!(
+                "the message is too large: it has {}, and {host} takes no more than {}",
+                amount(size),
+                amount(most)
+            );
+            self.settle_rest(&Outcome::ours(Status::new(Class::Permanent, 3, 4), one_line(&text)));
         }
-        // RFC 6531 §3.2: without SMTPUTF8 on the other side the message goes back.
-        if self.needs_utf8() && !offered.utf8 {
-            let text = format!("{host} takes no addresses or header fields in UTF-8 (SMTPUTF8)");
-            return Some(Outcome::ours(Status::new(Class::Permanent, 6, 7), text));
+    }
+
+    /// It cannot be done.
+    pub(super) fn refuse_form(&mut self, obstacle: &Obstacle, host: &str) {
+        let (status, text) = match obstacle {
+            Obstacle::Field(name) => (
+                NEEDS_UTF8,
+                format!(
+                    "the {name} field of the message is not plain ASCII where it must be, and \
+                     {host} takes no other (SMTPUTF8)"
+                ),
+            ),
+            // RFC 3463 §3.7.
+            Obstacle::Structure(why) => (
+                Status::new(Class::Permanent, 6, 3),
+                format!(
+                    "the message has 8-bit text, {host} takes only 7-bit (no 8BITMIME), and it \
+                     cannot be converted: {why}"
+                ),
+            ),
+        };
+        self.settle_rest(&Outcome::ours(status, one_line(&text)));
+    }
+
+    /// What can be asked of the server is known. The message goes by BDAT where that is offered and
+    /// worth it.
+    pub(super) fn begin(&mut self, chunking: bool) {
+        let open = self.outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_none());
+        self.asked = open.map(|(n, _)| n).collect();
+        if chunking && self.content.size() >= limits::BDAT_MESSAGE_BYTES {
+            self.content.use_chunks();
         }
-        None
     }
 
     /// Every command that was written has its reply.
@@ -102,7 +174,12 @@ impl Transaction {
 
     /// The reply to DATA is next.
     pub(super) fn awaits_data_reply(&self) -> bool {
-        self.command(self.heard) == Command::Data
+        self.command(self.heard) == Some(Command::Data)
+    }
+
+    /// The whole envelope has its replies, and chunks may follow.
+    pub(super) fn awaits_chunks(&self) -> bool {
+        self.command(self.heard).is_none()
     }
 
     /// Write the next command, or, with PIPELINING, all that fit into [`limits::OUTPUT_BYTES`].
@@ -111,7 +188,7 @@ impl Transaction {
     /// DATA ends a group.
     pub(super) fn write_commands(&mut self, offered: &Offered, output: &mut Vec<u8>) {
         loop {
-            let command = self.command(self.sent);
+            let Some(command) = self.command(self.sent) else { return };
             self.sent += 1;
             match command {
                 Command::Reset => output.extend_from_slice(b"RSET\r\n"),
@@ -132,7 +209,7 @@ impl Transaction {
 
     /// Take the reply to the oldest command without one.
     pub(super) fn hear(&mut self, reply: &PeerReply, host: &str) -> Heard {
-        let command = self.command(self.heard);
+        let Some(command) = self.command(self.heard) else { return Heard::OutOfStep };
         self.heard += 1;
         match (command, reply.digit()) {
             (Command::Reset | Command::Mail, 2) => self.open = command == Command::Mail,
@@ -170,28 +247,37 @@ impl Transaction {
         self.outcomes.into_iter().map(|outcome| outcome.expect("every one was settled")).collect()
     }
 
-    /// Where the next octets are to come from, `None` at the end of the message.
-    pub(super) fn wants(&self) -> Option<u64> {
-        (self.offset < self.message.size).then_some(self.offset)
+    /// The reply to the oldest chunk without one. RFC 3030 §2: the one to the last chunk is for the
+    /// message, and one of class 4 or 5 to any ends it.
+    pub(super) fn hear_chunk(&mut self, reply: &PeerReply, host: &str) -> Heard {
+        let (first, unanswered) = self.content.chunk_answered();
+        match reply.digit() {
+            // Its recipients were accepted: only a server that does not know BDAT says so.
+            5 if first && matches!(reply.code, 500 | 502 | 503 | 504) => return Heard::NoChunks,
+            4 | 5 => self.settle_rest(&reply.outcome(host)),
+            2 if unanswered == 0 && self.content.is_announced() => {
+                if !self.is_settled() {
+                    self.conclude(reply, host);
+                }
+                return Heard::Done;
+            }
+            2 => {}
+            _ => return Heard::OutOfStep,
+        }
+        if unanswered == 0 && self.is_settled() { Heard::Done } else { Heard::More }
     }
 
-    /// Write message octets.
-    pub(super) fn write_body(&mut self, octets: &[u8], output: &mut Vec<u8>) {
-        self.stuff.encode(octets, output);
-        self.offset += octets.len() as u64;
-    }
-
-    /// Write the final dot.
-    pub(super) fn write_end(&mut self, output: &mut Vec<u8>) {
-        self.stuff.end(output);
-    }
-
-    fn command(&self, number: usize) -> Command {
+    fn command(&self, number: usize) -> Option<Command> {
         match number.checked_sub(usize::from(self.resets)) {
-            None => Command::Reset,
-            Some(0) => Command::Mail,
-            Some(n) if n <= self.message.to.len() => Command::Rcpt(n - 1),
-            Some(_) => Command::Data,
+            None => Some(Command::Reset),
+            Some(0) => Some(Command::Mail),
+            Some(n) => match self.asked.get(n - 1) {
+                Some(recipient) => Some(Command::Rcpt(*recipient)),
+                None if n == self.asked.len() + 1 && !self.content.is_in_chunks() => {
+                    Some(Command::Data)
+                }
+                None => None,
+            },
         }
     }
 
@@ -209,13 +295,6 @@ impl Transaction {
         }
     }
 
-    fn needs_utf8(&self) -> bool {
-        let message = &self.message;
-        let ascii = message.from.as_ref().is_none_or(Address::is_ascii)
-            && message.to.iter().all(|forward| forward.to.is_ascii());
-        message.utf8 || !ascii
-    }
-
     /// MAIL with what RFC 1870, RFC 6152, RFC 6531 and RFC 3461 add to it, each where it is
     /// offered.
     fn write_mail(&self, offered: &Offered, output: &mut Vec<u8>) {
@@ -223,14 +302,12 @@ impl Transaction {
         let from = message.from.as_ref().map_or("", |from| from.as_str());
         put(output, &["MAIL FROM:<", from, ">"]);
         if offered.size {
-            put(output, &[" SIZE=", &message.size.to_string()]);
+            put(output, &[" SIZE=", &self.content.size().to_string()]);
         }
-        // To a server without 8BITMIME the octets go as they are: everybody passes them on, RFC or
-        // not, and nothing can be lost where nobody looks at them.
         if message.eight_bit && offered.eight_bit {
             put(output, &[" BODY=8BITMIME"]);
         }
-        if self.needs_utf8() {
+        if message.needs_utf8() && offered.utf8 {
             put(output, &[" SMTPUTF8"]);
         }
         if offered.dsn {
@@ -272,6 +349,15 @@ fn write_rcpt(forward: &Forward, offered: &Offered, output: &mut Vec<u8>) {
         }
     }
     put(output, &["\r\n"]);
+}
+
+/// Octets as a person reads them, too.
+fn amount(octets: u64) -> String {
+    let tenths = octets.saturating_add(50_000) / 100_000;
+    match tenths {
+        0 => format!("{octets} octets"),
+        _ => format!("{octets} octets ({}.{} MB)", tenths / 10, tenths % 10),
+    }
 }
 
 fn put(output: &mut Vec<u8>, parts: &[&str]) {

@@ -495,7 +495,7 @@ pub const SPOOL_FAILURES: u32 = 3;
 /// Segment files that are open at once.
 pub const SPOOL_FILES_OPEN: usize = 16;
 /// Octets of a segment that are read at a time by recovery.
-pub const SCAN_BYTES: u32 = 256 * 1024;
+pub const SCAN_BYTES: u32 = 64 * 1024;
 /// Damaged records that recovery lists; more are only counted.
 pub const DAMAGE_LISTED: usize = 100;
 /// Octets of the file system that the spool leaves to the index, the Maildir and the log.

@@ -201,7 +201,9 @@ impl RealFile {
 
 impl File for RealFile {
     fn read_at(&self, offset: u64, length: usize) -> Pending<'_, io::Result<Vec<u8>>> {
-        self.run(move |file| read_at(file, offset, length))
+        // Made here and not there: what a thread has allocated stays in an arena of its own.
+        let octets = vec![0; length];
+        self.run(move |file| read_at(file, offset, octets))
     }
 
     fn write_at(&self, offset: u64, octets: Vec<u8>) -> Pending<'_, io::Result<Vec<u8>>> {
@@ -232,8 +234,7 @@ impl File for RealFile {
     }
 }
 
-fn read_at(file: &fs::File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut octets = vec![0; length];
+fn read_at(file: &fs::File, offset: u64, mut octets: Vec<u8>) -> io::Result<Vec<u8>> {
     let mut filled = 0;
     while let Some(rest) = octets.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, offset + filled as u64) {

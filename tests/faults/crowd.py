@@ -49,8 +49,9 @@ class Crowd:
                     self.open.discard(key.fileobj)
 
     def settled(self, seconds=20):
-        """All have heard something."""
+        """All have heard something, and who was turned away has seen the end."""
         until(lambda: all(self.heard.values()), seconds, "a word to everybody")
+        until(lambda: all(self.heard[s].startswith(b"220") for s in list(self.open)), seconds, "the end of the others")
         return self
 
     def turned_away(self, *words):

@@ -13,7 +13,7 @@ class Letter:
 
     def __init__(self, body=b"Hello,\r\n\r\nall is well.\r\n", fields=(), sender="alice@relay.test", to="carol@postfix.test",
                  without=()):
-        self.mark = "mark-%d-%d" % (os.getpid(), next(_numbers))
+        self.mark = "mark-%d-%05d" % (os.getpid(), next(_numbers))
         self.sender, self.to = sender, to
         self.id = "<%s@sender.test>" % self.mark
         header = [

@@ -248,7 +248,11 @@ impl State {
             return None;
         }
         let mut messages = self.queue.iter().filter(|item| matches!(item, Item::Message(_)));
-        let first = messages.next()?;
+        let Some(first) = messages.next() else {
+            // Whoever had waited has gone away.
+            self.company.since = None;
+            return None;
+        };
         let (ready, octets) =
             messages.fold((1, first.extent()), |(n, sum), item| (n + 1, sum + item.extent()));
         if octets as usize >= limits::COMPANY_BYTES {

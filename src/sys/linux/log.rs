@@ -67,7 +67,6 @@ impl<F: AsFd> Lines<F> {
             self.lost.fetch_add(lines, Ordering::Relaxed);
         }
         held.clear();
-        held.shrink_to(0);
     }
 
     fn put_text(&self, text: &str) -> bool {

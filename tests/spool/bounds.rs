@@ -1,7 +1,7 @@
 //! What a spool costs the flash, and what it says at each of its bounds.
 
 use crate::{
-    disk::SimDisk,
+    disk::{Faults, SimDisk},
     life,
     world::{Ended, World},
 };
@@ -23,8 +23,15 @@ pub(crate) fn with_spool<F: Future<Output = ()> + 'static>(
     room: Room,
     work: impl FnOnce(Sys, Spool) -> F + 'static,
 ) -> (World, SimDisk) {
+    with_disk(SimDisk::new(1, 1 << 30), room, work)
+}
+
+fn with_disk<F: Future<Output = ()> + 'static>(
+    disk: SimDisk,
+    room: Room,
+    work: impl FnOnce(Sys, Spool) -> F + 'static,
+) -> (World, SimDisk) {
     let world = World::new(1);
-    let disk = SimDisk::new(1, 1 << 30);
     let sys = world.sys(&disk);
     let over = Rc::new(Cell::new(false));
     let ended = over.clone();
@@ -120,6 +127,25 @@ fn what_nobody_waits_for_is_durable_soon_after() {
         assert_eq!(recovered.entries, []);
     });
     assert_eq!(world.run(u64::MAX), Ended::Done);
+}
+
+#[test]
+fn a_file_that_could_not_be_removed_goes_when_the_disk_lets_it() {
+    let disk = SimDisk::new(1, 1 << 30);
+    let frail = disk.clone();
+    let (_, disk) = with_disk(disk, SMALL, |sys, spool| async move {
+        let entry = commit(&spool, 50_000).await.expect("there is room");
+        assert_eq!(frail.files("spool/large/").len(), 1, "it has a file of its own");
+        frail.fail(Faults { names: 1000, ..Faults::default() });
+        spool.done(entry.id).await.expect("the journal is fine");
+        sys.sleep(5 * limits::LAZY_SYNC_WAIT).await;
+        assert!(spool.usage().trouble.contains("removing"), "{}", spool.usage().trouble);
+        assert_eq!(frail.files("spool/large/").len(), 1);
+        frail.fail(Faults::default());
+        sys.sleep(2 * limits::LAZY_SYNC_WAIT).await;
+        assert_eq!(spool.usage().trouble, "");
+    });
+    assert_eq!(disk.files("spool/large/"), []);
 }
 
 #[test]

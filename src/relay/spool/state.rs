@@ -189,7 +189,7 @@ impl State {
             Item::Settled { id, .. } => self.ledger.kept(*id).is_none(),
             // One without a reply is written again: the ledger knows it already, the disk may not.
             Item::Done { id, reply, .. } => reply.is_some() && self.ledger.kept(*id).is_none(),
-            Item::Sync { .. } => self.dirty.is_none(),
+            Item::Sync { .. } => self.dirty.is_none() && !self.may_unstick(),
         }
     }
 
@@ -407,9 +407,15 @@ impl State {
         (kept.large > 0).then(|| (large::path(id), kept.large))
     }
 
-    /// Something has to be made durable, or written again, that nobody waits for.
+    /// Something has to be made durable, written again or removed that nobody waits for.
     pub(super) fn is_owing(&self) -> bool {
-        self.dirty.is_some() || self.queue.iter().any(Item::is_internal)
+        self.dirty.is_some() || self.may_unstick() || self.queue.iter().any(Item::is_internal)
+    }
+
+    /// A sync would let files be removed, and can be had without room for a segment.
+    fn may_unstick(&self) -> bool {
+        let head = self.ledger.head.is_some() || self.ledger.spare.len() > 1;
+        head && !self.stuck.is_empty()
     }
 
     /// The same; if not, the task that would see to it ends.

@@ -405,7 +405,7 @@ impl Spool {
         }
     }
 
-    /// Sync what nobody else syncs for a while, and try again to write what could not be written.
+    /// Sync what nobody else syncs for a while, and try again to write or remove what could not be.
     /// Nothing is there to wake up when all is durable.
     fn sync_later(&self) {
         let mut state = self.0.state.borrow_mut();

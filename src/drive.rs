@@ -7,6 +7,7 @@ use crate::{
 };
 use futures_lite::{AsyncRead, AsyncWriteExt};
 use std::{
+    cell::RefCell,
     future::{Future, poll_fn},
     io,
     pin::{Pin, pin},
@@ -154,11 +155,17 @@ fn read_some(
     pipe: &mut crate::proto::machine::Pipe,
     cx: &mut std::task::Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    let mut buffer = [0; limits::READ_BYTES];
-    let room = pipe.room().min(buffer.len());
-    Pin::new(stream).poll_read(cx, &mut buffer[..room]).map_ok(|n| {
-        pipe.input.extend_from_slice(&buffer[..n]);
-        n
+    // One for all: none has to be cleared, and a waiting session holds none.
+    thread_local! { static BUFFER: RefCell<Box<[u8]>> = RefCell::new(Box::default()) }
+    BUFFER.with_borrow_mut(|buffer| {
+        if buffer.is_empty() {
+            *buffer = vec![0; limits::READ_BYTES].into();
+        }
+        let room = pipe.room().min(buffer.len());
+        Pin::new(stream).poll_read(cx, &mut buffer[..room]).map_ok(|n| {
+            pipe.input.extend_from_slice(&buffer[..n]);
+            n
+        })
     })
 }
 

@@ -527,6 +527,8 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Such questions without an answer that end the connection.
 pub const KEEPALIVE_COUNT: u32 = 4;
+/// Events that one wait for sockets takes from the kernel at most; the rest come with the next.
+pub const REACTOR_EVENTS: usize = 128;
 /// Reads, writes or accepts in a row that were ready at once before others get their turn.
 pub const READY_STREAK: u32 = 16;
 /// Longest log line with its time and line end, octets; longer ones are cut. A pipe takes this much

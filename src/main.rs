@@ -33,7 +33,7 @@ fn relay(call: &Call) -> u8 {
         Ok(world) => world,
         Err(error) => return complain(&format!("{}: {error}", data.display()), exit::IO),
     };
-    let mut signals = match linux::Notices::listen() {
+    let mut signals = match executor.notices() {
         Ok(signals) => signals,
         Err(error) => return complain(&format!("no signals: {error}"), exit::IO),
     };

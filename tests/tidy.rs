@@ -24,8 +24,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// An outside crate, and the only places that may name it.
 const DOORS: &[(&str, &[&str])] = &[
     ("smol::", &["src/sys/linux"]),
-    ("async_io::", &["src/sys/linux"]),
-    ("async_signal::", &["src/sys/linux"]),
+    ("signal_hook::", &["src/sys/linux"]),
     ("rustix::", &["src/sys/linux"]),
     ("sled::", &["src/sys/index"]),
     ("rustls::", &["src/sys/tls"]),

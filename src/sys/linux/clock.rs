@@ -1,15 +1,16 @@
 //! Time and chance.
 
+use super::reactor::Reactor;
 use crate::{
     limits,
     sys::{Clock, Dice, Pending},
     time::{Instant, Wall},
 };
-use async_io::Timer;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::{
     cell::RefCell,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    io,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The machine's clocks.
@@ -25,24 +26,40 @@ impl RealClock {
     }
 }
 
-impl Clock for RealClock {
-    fn now(&self) -> Instant {
+impl RealClock {
+    /// Timers of this clock.
+    pub(super) fn reactor(self) -> io::Result<Reactor> {
+        Reactor::new(self.start)
+    }
+
+    /// Monotonic, milliseconds since the start.
+    pub(super) fn now(self) -> Instant {
         Instant(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where sys.clock comes from")]
-    fn wall(&self) -> Option<Wall> {
+    pub(super) fn wall() -> Option<Wall> {
         wall_of(SystemTime::now())
+    }
+}
+
+/// The machine's clocks, with timers.
+pub(super) struct TimedClock {
+    pub(super) clock: RealClock,
+    pub(super) reactor: Reactor,
+}
+
+impl Clock for TimedClock {
+    fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    fn wall(&self) -> Option<Wall> {
+        RealClock::wall()
     }
 
     fn sleep_until(&self, at: Instant) -> Pending<'static, ()> {
-        let timer = self
-            .start
-            .checked_add(Duration::from_millis(at.0))
-            .map_or_else(Timer::never, Timer::at);
-        Box::pin(async move {
-            timer.await;
-        })
+        Box::pin(self.reactor.sleep_until(at))
     }
 }
 
@@ -86,8 +103,7 @@ impl Dice for RealDice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_lite::future::block_on;
-    use std::collections::HashSet;
+    use std::{collections::HashSet, time::Duration};
 
     #[test]
     fn a_date_before_the_epoch_is_no_date() {
@@ -105,12 +121,14 @@ mod tests {
     #[test]
     fn a_sleep_ends_at_its_time_and_not_before() {
         let clock = RealClock::new();
-        block_on(clock.sleep_until(Instant(0)));
+        let reactor = clock.reactor().unwrap();
+        let clock = TimedClock { clock, reactor: reactor.clone() };
+        reactor.block_on(clock.sleep_until(Instant(0)));
         let until = clock.now() + Duration::from_millis(3);
-        block_on(clock.sleep_until(until));
+        reactor.block_on(clock.sleep_until(until));
         assert!(clock.now() >= until);
         let never = clock.sleep_until(Instant(u64::MAX));
-        assert!(block_on(futures_lite::future::poll_once(never)).is_none());
+        assert!(reactor.block_on(futures_lite::future::poll_once(never)).is_none());
     }
 
     #[test]

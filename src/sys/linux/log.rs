@@ -1,10 +1,7 @@
 //! Log lines to standard error, which may be a file, a terminal, a pipe or the journal.
 
 use super::clock::RealClock;
-use crate::{
-    limits,
-    sys::{Clock, Log},
-};
+use crate::{limits, sys::Log};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, write},
@@ -88,7 +85,7 @@ impl<F: AsFd> Lines<F> {
     fn compose(&self, line: &str) -> String {
         let mut text = String::with_capacity(line.len() + 24);
         if let Some(clock) = self.clock {
-            let stamped = match clock.wall() {
+            let stamped = match RealClock::wall() {
                 Some(wall) => write!(text, "{wall} "),
                 None => write!(text, "+{}s ", clock.now().0 / 1000),
             };

@@ -1,4 +1,4 @@
-//! The real machine: Linux, by way of smol's executor, async-io's reactor and rustix.
+//! The real machine: Linux, by way of smol's executor, a reactor of our own and rustix.
 //!
 //! One thread runs everything. File operations and slow arithmetic go to lanes of a few threads,
 //! which end when there is nothing to do; then the relay wakes for nothing but its sockets and
@@ -10,25 +10,27 @@ pub(in crate::sys) mod lane;
 mod log;
 mod net;
 mod netlink;
+mod reactor;
 
 use super::{Log, Pending, Sys, Tasks, Wish, index::Store, tls::Engines};
 use crate::limits;
-use async_signal::{Signal as Number, Signals};
-use clock::{RealClock, RealDice};
+use clock::{RealClock, RealDice, TimedClock};
 use disk::RealDisk;
-use futures_lite::StreamExt;
 use lane::{Lane, Shape};
 use log::ErrorLog;
 use net::RealNet;
+use reactor::{Reactor, Watched};
+use signal_hook::{consts, low_level::pipe};
 use smol::LocalExecutor;
 use std::{
     any::Any,
     future::poll_fn,
-    io,
+    io::{self, Read},
+    os::unix::net::UnixStream,
     panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
     path::Path,
     rc::{Rc, Weak},
-    task::Poll,
+    task::{Context, Poll},
 };
 
 /// The real world with its files below `data`, which is made where it is missing, and what runs in
@@ -47,12 +49,14 @@ pub fn world(data: &Path) -> io::Result<(Sys, Executor)> {
         let line = lines.at_once();
         std::panic::set_hook(Box::new(move |panic| line(&describe(panic))));
     }
-    let (clock, dice) = (Rc::new(clock), Rc::new(RealDice::default()));
+    let reactor = clock.reactor()?;
+    let clock = Rc::new(TimedClock { clock, reactor: reactor.clone() });
+    let dice = Rc::new(RealDice::default());
     let log: Rc<dyn Log> = Rc::new(lines.clone());
     let sys = Sys {
         clock: clock.clone(),
         dice: dice.clone(),
-        net: Rc::new(RealNet::new(disk.root())),
+        net: Rc::new(RealNet::new(disk.root(), reactor.clone())),
         index: Rc::new(Store::new(&disk.root().join("index"), clock.clone())),
         disk: Rc::new(disk),
         tls: Rc::new(Engines::new(clock, dice)),
@@ -63,12 +67,13 @@ pub fn world(data: &Path) -> io::Result<(Sys, Executor)> {
         }),
         log,
     };
-    Ok((sys, Executor { tasks: executor, log: lines }))
+    Ok((sys, Executor { tasks: executor, reactor, log: lines }))
 }
 
 /// Runs the tasks of one world on the calling thread.
 pub struct Executor {
     tasks: Rc<LocalExecutor<'static>>,
+    reactor: Reactor,
     log: ErrorLog,
 }
 
@@ -76,9 +81,29 @@ impl Executor {
     /// Run `main`, and all that was spawned, until `main` ends. What is still running then ends
     /// with the executor.
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
-        let result = async_io::block_on(self.tasks.run(main));
+        let result = self.reactor.block_on(self.tasks.run(main));
         self.log.write();
         result
+    }
+
+    /// From here on SIGTERM, SIGINT and SIGHUP are notices and no longer end the process.
+    ///
+    /// # Errors
+    /// The system's: no more signals or files can be had.
+    pub fn notices(&self) -> io::Result<Notices> {
+        let end = self.notice(&[consts::SIGTERM, consts::SIGINT])?;
+        let reload = self.notice(&[consts::SIGHUP])?;
+        Ok(Notices { end, reload })
+    }
+
+    /// A socket that has an octet for each of these signals.
+    fn notice(&self, signals: &[i32]) -> io::Result<Watched<UnixStream>> {
+        let (notices, from) = UnixStream::pair()?;
+        notices.set_nonblocking(true)?;
+        for signal in signals {
+            pipe::register(*signal, from.try_clone()?)?;
+        }
+        self.reactor.watch(notices)
     }
 }
 
@@ -97,30 +122,22 @@ pub fn echo(shown: bool) {
 }
 
 /// The notices to come.
-pub struct Notices(Signals);
-
-impl Notices {
-    /// From here on these signals are notices and no longer end the process.
-    ///
-    /// # Errors
-    /// The system's: no more signals or files can be had.
-    pub fn listen() -> io::Result<Notices> {
-        Ok(Notices(Signals::new([Number::Term, Number::Int, Number::Hup])?))
-    }
+pub struct Notices {
+    end: Watched<UnixStream>,
+    reload: Watched<UnixStream>,
 }
 
 impl super::Signals for Notices {
     fn next(&mut self) -> Pending<'_, Wish> {
-        Box::pin(async move {
-            loop {
-                match self.0.next().await {
-                    Some(Ok(Number::Hup)) => return Wish::Reload,
-                    Some(Ok(_)) => return Wish::Terminate,
-                    Some(Err(_)) => {}
-                    None => std::future::pending().await,
-                }
+        let came = |from: &Watched<UnixStream>, cx: &mut Context<'_>| {
+            from.poll_take(cx, |mut io| io.read(&mut [0; 16])).is_ready()
+        };
+        Box::pin(poll_fn(move |cx| {
+            if came(&self.end, cx) {
+                return Poll::Ready(Wish::Terminate);
             }
-        })
+            if came(&self.reload, cx) { Poll::Ready(Wish::Reload) } else { Poll::Pending }
+        }))
     }
 }
 
@@ -200,6 +217,10 @@ pub(in crate::sys) mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
+    pub(super) fn reactor() -> Reactor {
+        RealClock::new().reactor().unwrap()
+    }
+
     /// A directory of its own for one test, gone afterwards.
     pub(in crate::sys) struct Scratch(PathBuf);
 
@@ -251,7 +272,7 @@ pub(in crate::sys) mod tests {
         tasks.spawn(Box::pin(async { panic!("planted \"here\"") }));
         tasks.spawn(Box::pin(async move { drop(guard) }));
         tasks.spawn(Box::pin(async move { raised.raise() }));
-        assert_eq!(async_io::block_on(executor.run(other.past(0))), 1);
+        assert_eq!(reactor().block_on(executor.run(other.past(0))), 1);
         assert_eq!(
             *log.0.borrow(),
             [

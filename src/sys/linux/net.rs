@@ -1,25 +1,28 @@
 //! Sockets.
 
-use super::netlink;
+use super::{
+    netlink,
+    reactor::{Reactor, Watched},
+};
 use crate::{
     limits,
     sys::{Attached, Datagrams, Listener, Net, Pending, Stream, TlsFacts},
 };
-use async_io::Async;
 use futures_lite::{AsyncRead, AsyncWrite, future::yield_now};
 use rustix::{
     fs::{FileType, Mode, OFlags, fchmod, lstat, open, unlink},
     io::Errno,
     net::{
-        AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, bind, listen, shutdown,
-        socket_with, sockopt,
+        AddressFamily, Shutdown, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType,
+        acceptfrom_with, bind, connect, getpeername, listen, shutdown, socket_with, sockopt,
     },
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use std::{
     cell::Cell,
     ffi::OsStr,
-    io::{self, IoSlice},
+    future::poll_fn,
+    io::{self, IoSlice, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -33,29 +36,34 @@ use std::{
 /// The machine's sockets. Paths of Unix sockets are relative to the data directory.
 pub(super) struct RealNet {
     root: PathBuf,
+    reactor: Reactor,
 }
 
 impl RealNet {
-    pub(super) fn new(root: &Path) -> RealNet {
-        RealNet { root: root.to_owned() }
+    pub(super) fn new(root: &Path, reactor: Reactor) -> RealNet {
+        RealNet { root: root.to_owned(), reactor }
     }
 }
 
 impl Net for RealNet {
     fn listen(&self, at: SocketAddr) -> io::Result<Box<dyn Listener>> {
-        let listener = Async::new(TcpListener::from(tcp_listener(at)?))?;
+        let listener = self.reactor.watch(TcpListener::from(tcp_listener(at)?))?;
         Ok(Box::new(Tcp { listener, streak: Streak::default() }))
     }
 
     fn listen_local(&self, path: &str) -> io::Result<Box<dyn Listener>> {
-        let listener = Async::new(UnixListener::from(unix_listener(&self.root.join(path))?))?;
+        let listener = UnixListener::from(unix_listener(&self.root.join(path))?);
+        let listener = self.reactor.watch(listener)?;
         Ok(Box::new(Unix { listener, streak: Streak::default() }))
     }
 
     fn connect(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Stream>>> {
+        let reactor = self.reactor.clone();
         Box::pin(async move {
-            let io = Async::<TcpStream>::connect(to).await?;
-            io.get_ref().set_nodelay(true)?;
+            let socket = socket_with(family(to), SocketType::STREAM, FLAGS, None)?;
+            sockopt::set_tcp_nodelay(&socket, true)?;
+            let begun = connect(&socket, &to);
+            let io = connected(&reactor, TcpStream::from(socket), begun).await?;
             let streak = Streak::default();
             Ok(Box::new(Socket { io, peer: Some(to), streak }) as Box<dyn Stream>)
         })
@@ -63,15 +71,19 @@ impl Net for RealNet {
 
     fn connect_local(&self, path: &str) -> Pending<'static, io::Result<Box<dyn Stream>>> {
         let path = self.root.join(path);
+        let reactor = self.reactor.clone();
         Box::pin(async move {
             let short = ShortPath::new(&path)?;
-            let io = Async::<UnixStream>::connect(short.path()).await?;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
+            let begun = connect(&socket, &SocketAddrUnix::new(short.path())?);
+            let io = connected(&reactor, UnixStream::from(socket), begun).await?;
             let streak = Streak::default();
             Ok(Box::new(Socket { io, peer: None, streak }) as Box<dyn Stream>)
         })
     }
 
     fn datagrams(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Datagrams>>> {
+        let reactor = self.reactor.clone();
         Box::pin(async move {
             // The kernel draws the port at random from its ephemeral ones: with the id of a DNS
             // message it is what a forger has to guess. RFC 5452 §9.2.
@@ -81,7 +93,8 @@ impl Net for RealNet {
             };
             let socket = UdpSocket::bind(any)?;
             socket.connect(to)?;
-            Ok(Box::new(Udp(Async::new(socket)?)) as Box<dyn Datagrams>)
+            socket.set_nonblocking(true)?;
+            Ok(Box::new(Udp(reactor.watch(socket)?)) as Box<dyn Datagrams>)
         })
     }
 
@@ -101,14 +114,46 @@ impl Net for RealNet {
     }
 }
 
+/// A socket that does not block, and that no child inherits.
+const FLAGS: SocketFlags = SocketFlags::CLOEXEC.union(SocketFlags::NONBLOCK);
+
+fn family(of: SocketAddr) -> AddressFamily {
+    match of {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    }
+}
+
+/// The end of a connection's beginning. connect(2): EINPROGRESS.
+async fn connected<T: AsFd>(
+    reactor: &Reactor,
+    io: T,
+    begun: rustix::io::Result<()>,
+) -> io::Result<Watched<T>> {
+    match begun {
+        Ok(()) => return reactor.watch(io),
+        Err(Errno::INPROGRESS) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let watched = reactor.watch_connecting(io)?;
+    poll_fn(|cx| {
+        watched.poll_send(cx, |io| match sockopt::socket_error(io)? {
+            Ok(()) => match getpeername(io) {
+                Ok(_) => Ok(()),
+                Err(Errno::NOTCONN) => Err(Errno::WOULDBLOCK.into()),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        })
+    })
+    .await?;
+    Ok(watched)
+}
+
 /// `SO_REUSEADDR`, so that a restart need not wait for old connections to be forgotten; IPv6
 /// listeners take IPv6 only, so that `[::]:25` stands beside `0.0.0.0:25`.
 fn tcp_listener(at: SocketAddr) -> io::Result<OwnedFd> {
-    let family = match at {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(family(at), SocketType::STREAM, FLAGS, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     // What it accepts inherits these: no system calls a connection.
     sockopt::set_tcp_nodelay(&socket, true)?;
@@ -132,7 +177,7 @@ fn unix_listener(path: &Path) -> io::Result<OwnedFd> {
         Ok(_) | Err(Errno::NOENT) => {} // `bind` refuses to replace anything else.
         Err(error) => return Err(error.into()),
     }
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, FLAGS, None)?;
     fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     let short = ShortPath::new(path)?;
     bind(&socket, &SocketAddrUnix::new(short.path())?)?;
@@ -188,7 +233,7 @@ impl Streak {
 }
 
 struct Tcp {
-    listener: Async<TcpListener>,
+    listener: Watched<TcpListener>,
     streak: Streak,
 }
 
@@ -198,29 +243,30 @@ impl Listener for Tcp {
     /// queue and the next call fails at once: wait a moment before it.
     fn accept(&self) -> Pending<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            let (io, peer) = accept(&self.streak, || self.listener.accept()).await?;
-            Ok(Box::new(Socket { io, peer: Some(peer), streak: Streak::default() })
-                as Box<dyn Stream>)
+            let (io, peer) = accept(&self.listener, &self.streak).await?;
+            let io = self.listener.reactor().watch(TcpStream::from(io))?;
+            let peer = peer.and_then(|peer| peer.try_into().ok());
+            Ok(Box::new(Socket { io, peer, streak: Streak::default() }) as Box<dyn Stream>)
         })
     }
 
     fn address(&self) -> Option<SocketAddr> {
-        self.listener.get_ref().local_addr().ok()
+        self.listener.io().local_addr().ok()
     }
 }
 
 /// The next connection that has not failed by itself before it was accepted. accept(2): "Error
 /// handling".
-async fn accept<T, F: Future<Output = io::Result<T>>>(
+async fn accept<T: AsFd>(
+    listener: &Watched<T>,
     streak: &Streak,
-    mut next: impl FnMut() -> F,
-) -> io::Result<T> {
+) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     loop {
         if streak.is_over() {
             yield_now().await;
         }
-        let mut accepting = std::pin::pin!(next());
-        let accepted = std::future::poll_fn(|cx| streak.count(accepting.as_mut().poll(cx))).await;
+        let next = |io: &T| acceptfrom_with(io, FLAGS).map_err(io::Error::from);
+        let accepted = poll_fn(|cx| streak.count(listener.poll_take(cx, next))).await;
         match accepted.as_ref().map_err(Errno::from_io_error) {
             Err(Some(
                 Errno::CONNABORTED
@@ -239,14 +285,15 @@ async fn accept<T, F: Future<Output = io::Result<T>>>(
 }
 
 struct Unix {
-    listener: Async<UnixListener>,
+    listener: Watched<UnixListener>,
     streak: Streak,
 }
 
 impl Listener for Unix {
     fn accept(&self) -> Pending<'_, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            let (io, _) = accept(&self.streak, || self.listener.accept()).await?;
+            let (io, _) = accept(&self.listener, &self.streak).await?;
+            let io = self.listener.reactor().watch(UnixStream::from(io))?;
             let streak = Streak::default();
             Ok(Box::new(Socket { io, peer: None, streak }) as Box<dyn Stream>)
         })
@@ -259,61 +306,58 @@ impl Listener for Unix {
 
 /// A connection. Each read and write tries the system call first and waits only where that would
 /// block.
-struct Socket<T> {
-    io: Async<T>,
+struct Socket<T: AsFd> {
+    io: Watched<T>,
     peer: Option<SocketAddr>,
     streak: Streak,
 }
 
-impl<T> Socket<T>
-where
-    Async<T>: Unpin,
-{
+impl<T: AsFd> Socket<T> {
     fn turn<R>(
-        &mut self,
+        &self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut Async<T>>, &mut Context<'_>) -> Poll<R>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         if self.streak.is_over() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let polled = poll(Pin::new(&mut self.io), cx);
-        self.streak.count(polled)
+        self.streak.count(poll(cx))
     }
 }
 
-impl<T> AsyncRead for Socket<T>
+impl<T: AsFd> AsyncRead for Socket<T>
 where
-    Async<T>: AsyncRead + Unpin,
+    for<'a> &'a T: Read,
 {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.turn(cx, |io, cx| io.poll_read(cx, into))
+        let most = into.len();
+        self.turn(cx, |cx| self.io.poll_read(cx, most, |mut io| io.read(into)))
     }
 }
 
-impl<T> AsyncWrite for Socket<T>
+impl<T: AsFd> AsyncWrite for Socket<T>
 where
-    Async<T>: AsyncWrite + AsFd + Unpin,
+    for<'a> &'a T: Write,
 {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         octets: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.turn(cx, |io, cx| io.poll_write(cx, octets))
+        self.turn(cx, |cx| self.io.poll_send(cx, |mut io| io.write(octets)))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.turn(cx, |io, cx| io.poll_write_vectored(cx, pieces))
+        self.turn(cx, |cx| self.io.poll_send(cx, |mut io| io.write_vectored(pieces)))
     }
 
     /// Nothing is held back here.
@@ -330,9 +374,9 @@ where
     }
 }
 
-impl<T> Stream for Socket<T>
+impl<T: AsFd + Unpin> Stream for Socket<T>
 where
-    Async<T>: AsyncRead + AsyncWrite + AsFd + Unpin,
+    for<'a> &'a T: Read + Write,
 {
     fn peer(&self) -> Option<SocketAddr> {
         self.peer
@@ -348,29 +392,29 @@ where
     }
 }
 
-struct Udp(Async<UdpSocket>);
+struct Udp(Watched<UdpSocket>);
 
 impl Datagrams for Udp {
     fn send<'a>(&'a self, octets: &'a [u8]) -> Pending<'a, io::Result<()>> {
-        Box::pin(async move { self.0.send(octets).await.map(|_| ()) })
+        Box::pin(poll_fn(move |cx| self.0.poll_send(cx, |io| io.send(octets)).map_ok(drop)))
     }
 
     fn receive<'a>(&'a self, into: &'a mut [u8]) -> Pending<'a, io::Result<usize>> {
-        Box::pin(self.0.recv(into))
+        // Each datagram is one of its own, however short.
+        Box::pin(poll_fn(move |cx| self.0.poll_take(cx, |io| io.recv(into))))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::linux::tests::Scratch;
-    use async_io::block_on;
+    use crate::sys::linux::tests::{Scratch, reactor};
     use futures_lite::{AsyncReadExt, AsyncWriteExt, future::zip};
     use std::os::unix::fs::PermissionsExt;
 
     fn net() -> (RealNet, Scratch) {
-        let scratch = Scratch::new();
-        (RealNet::new(scratch.path()), scratch)
+        let (scratch, reactor) = (Scratch::new(), reactor());
+        (RealNet::new(scratch.path(), reactor), scratch)
     }
 
     async fn talk(mut one: Box<dyn Stream>, mut other: Box<dyn Stream>) {
@@ -394,7 +438,7 @@ mod tests {
                 assert!(at.starts_with('['), "only IPv6 may be missing on a machine");
                 continue;
             };
-            block_on(async {
+            net.reactor.block_on(async {
                 let to = listener.address().unwrap();
                 let (one, other) = zip(net.connect(to), listener.accept()).await;
                 let (one, other) = (one.unwrap(), other.unwrap());
@@ -425,7 +469,7 @@ mod tests {
         let at = listener.address().unwrap();
         assert_eq!(net.listen(at).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         drop(listener);
-        let refused = block_on(net.connect(at)).err().unwrap();
+        let refused = net.reactor.block_on(net.connect(at)).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
@@ -440,7 +484,7 @@ mod tests {
             assert_eq!(listener.address(), None);
             let mode = std::fs::metadata(scratch.path().join(&path)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{path}");
-            block_on(async {
+            net.reactor.block_on(async {
                 let (one, other) = zip(net.connect_local(&path), listener.accept()).await;
                 let (one, other) = (one.unwrap(), other.unwrap());
                 assert_eq!((one.peer(), other.peer()), (None, None));
@@ -461,7 +505,7 @@ mod tests {
     #[test]
     fn datagrams_come_only_from_whom_they_were_sent_to() {
         let (net, _scratch) = net();
-        block_on(async {
+        net.reactor.block_on(async {
             let server = UdpSocket::bind("127.0.0.1:0").unwrap();
             let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
             let client = net.datagrams(server.local_addr().unwrap()).await.unwrap();
@@ -492,11 +536,12 @@ mod tests {
     fn a_peer_that_always_has_more_does_not_keep_others_waiting() {
         let (net, _scratch) = net();
         let listener = net.listen("127.0.0.1:0".parse().unwrap()).unwrap();
-        block_on(async {
+        net.reactor.block_on(async {
             let (one, other) =
                 zip(net.connect(listener.address().unwrap()), listener.accept()).await;
             let (mut one, mut other) = (one.unwrap(), other.unwrap());
             one.write_all(&[7; 100]).await.unwrap();
+            assert_eq!(other.read(&mut [0]).await.unwrap(), 1);
             let mut gave_way = None;
             for i in 0..100 {
                 let mut octet = [0];
@@ -505,7 +550,7 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!(gave_way, Some(limits::READY_STREAK));
+            assert_eq!(gave_way, Some(limits::READY_STREAK - 1));
             let mut octet = [0];
             assert_eq!(other.read(&mut octet).await.unwrap(), 1);
         });

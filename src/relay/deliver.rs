@@ -252,12 +252,17 @@ impl Run<'_> {
         }))
     }
 
+    fn may_speak_in_clear(&self) -> bool {
+        self.destination.login.as_ref().is_none_or(|login| login.in_clear)
+    }
+
     fn skip(&mut self, host: String, outcome: Outcome) {
         self.freight.note(Note::Skipped(host, outcome.clone()));
         self.tally.add(outcome);
     }
 
-    /// At most three connections to one address: with one TLS engine, with the other, without TLS.
+    /// At most three connections to one address: with one TLS engine, with the other, without TLS
+    /// where there is no password to be overheard.
     async fn attempt(&mut self, server: &Server<'_>) -> Result<(), Outcome> {
         let mut security = self.security();
         let mut other_engine = false;
@@ -266,7 +271,7 @@ impl Run<'_> {
                 Ended::Used => return Ok(()),
                 Ended::Unusable(outcome) => return Err(outcome),
                 Ended::Tls(TlsError::OtherEngine(_)) if !other_engine => other_engine = true,
-                Ended::Tls(error) if security == Security::May => {
+                Ended::Tls(error) if security == Security::May && self.may_speak_in_clear() => {
                     self.freight.note(Note::InClear(server.for_notes(), error));
                     security = Security::None;
                 }

@@ -343,8 +343,8 @@ impl Run {
     fn barred(&self, outcome: &Outcome) {
         self.lane.admitted.set(self.lane.destination.login.is_none());
         if !self.lane.closed.get() {
-            let said = format!("It said: {}", outcome.text);
-            self.relay.barred.borrow_mut().insert(words(&self.lane.destination), said);
+            let why = outcome.text.clone();
+            self.relay.barred.borrow_mut().insert(words(&self.lane.destination), why);
         }
     }
 

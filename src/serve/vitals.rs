@@ -83,10 +83,10 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
     if relay.sys.clock.wall().is_none() {
         add("clock", "The clock is not set yet. Mail is taken and kept; dates come later.".into());
     }
-    for (smarthost, said) in relay.barred.borrow().iter() {
+    for (smarthost, why) in relay.barred.borrow().iter() {
         let words = format!(
             "{smarthost} does not let us in; mail for it waits, and that time does not count. \
-             Correct the login in the settings. {said}"
+             Correct the login in the settings. Why: {why}"
         );
         add("routes", words);
     }

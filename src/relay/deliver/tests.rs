@@ -402,13 +402,31 @@ fn where_tls_is_broken_and_not_required_mail_goes_in_clear() {
 }
 
 #[test]
+fn a_login_that_a_server_gives_no_way_to_waits_for_a_person() {
+    for (hello, why) in [
+        ("250-one.example\r\n250 AUTH PLAIN", "offers no TLS, and no password is shown without it"),
+        ("250-one.example\r\n250 SIZE", "offers no TLS, and no password is shown without it"),
+    ] {
+        let world = World::new(move |_| Knock::Opens(server(&[("EHLO", hello)])));
+        let mut freight = Crate::new(1, 1);
+        let failure = run(&smarthost(25, TlsPolicy::May, true), &mut freight, &world);
+        let failure = failure.expect_err("no login");
+        assert!(waits_for_a_person(&failure.outcome), "{:?}", failure.outcome);
+        assert!(failure.outcome.text.ends_with(why), "{}", failure.outcome.text);
+        assert!(!world.0.heard.borrow().iter().any(|line| line.contains("AUTH")));
+    }
+}
+
+#[test]
 fn no_password_goes_in_clear_where_tls_is_broken() {
     let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
     world.0.tls.borrow_mut().push_back(TlsError::Failed("no".into()));
     let mut freight = Crate::new(1, 1);
     let failure =
         run(&smarthost(25, TlsPolicy::May, true), &mut freight, &world).expect_err("none");
-    assert_eq!(failure.outcome.status.to_string(), "4.7.11");
+    assert_eq!(failure.outcome.status.to_string(), "4.7.5");
+    assert!(failure.outcome.text.ends_with(": no"), "{}", failure.outcome.text);
+    assert_eq!(world.0.handshakes.borrow().len(), 1);
     assert!(!world.0.heard.borrow().iter().any(|line| line.contains("AUTH")));
 }
 

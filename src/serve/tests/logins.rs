@@ -29,10 +29,12 @@ fn mail_waits_for_as_long_as_its_login_is_refused_and_the_page_says_so() {
         (("AUTH", "534 5.7.9 Application-specific password required"), "534 5.7.9"),
         (("AUTH", "530 5.7.0 Must issue STARTTLS first"), "530 5.7.0"),
         (("MAIL", "530 5.7.0 Authentication required"), "530 5.7.0"),
+        (("EHLO", "250-mail.example\r\n250 AUTH GSSAPI NTLM"), "offers none that we know"),
+        (("EHLO", "250 mail.example"), "offers none that we know"),
     ] {
         let house = house();
         let smarthost = house.world.server(SMARTHOST);
-        smarthost.says(&[HELLO, refusal, ("RCPT", "503 5.5.1 MAIL first")]);
+        smarthost.says(&[refusal, HELLO, ("RCPT", "503 5.5.1 MAIL first")]);
         house.send("alice@home.test", &["me@example.org"], "alarm");
         house.pass(60 * DAY);
         assert_eq!(house.world.told("failed").len(), 0, "{said}");

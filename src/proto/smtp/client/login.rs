@@ -45,8 +45,8 @@ impl Session {
         };
         let (host, login) = (&self.plan.host, &plan.login);
         if !self.encrypted && !login.in_clear {
-            let text = format!("there is no TLS with {host}, and no login without it");
-            return self.unusable(Status::new(Class::Transient, 7, 11), text);
+            let text = format!("{host} offers no TLS, and no password is shown without it");
+            return self.unusable(LOGIN_REFUSED, text);
         }
         let Some(mechanism) = self.next_mechanism(plan) else {
             return self.login_failed();
@@ -185,7 +185,7 @@ impl Session {
         }
         let text =
             format!("a login is configured, and {} offers none that we know", self.plan.host);
-        self.unusable(Status::new(Class::Transient, 7, 4), text);
+        self.unusable(LOGIN_REFUSED, text);
     }
 
     /// Whoever this is has no proof. It gets no further word.

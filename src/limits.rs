@@ -157,6 +157,11 @@ pub const LANE_REST: Duration = Duration::from_secs(20);
 /// How long a destination that refuses our login is left alone, unless a person changes something
 /// or asks for it: 4 tries an hour are below what makes servers lock accounts or ban addresses.
 pub const LOGIN_REST: Duration = Duration::from_mins(15);
+/// Ways of one recipient: routes that match equally well.
+pub const WAYS: usize = 4;
+/// Longest rest of a way that fails again and again while there is another. Then one connection
+/// tries it, and mail goes by the other meanwhile.
+pub const WAY_REST: Duration = Duration::from_mins(10);
 /// Lanes remembered; those not in use are forgotten beyond that.
 pub const LANES: usize = 256;
 /// Longest wait between attempts while nobody can be reached: the line may be back any moment.

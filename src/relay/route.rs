@@ -7,6 +7,7 @@
 
 use crate::{
     config::{Config, Pattern, Route, TlsPolicy, Via},
+    limits,
     proto::{dns, mail::address::Address, smtp::client::Login},
 };
 use std::{
@@ -25,6 +26,8 @@ pub struct Destination {
     pub login: Option<Login>,
     /// What goes there is signed, where there is a key for it.
     pub sign: bool,
+    /// The way that is taken while this one cannot be used.
+    pub otherwise: Option<Box<Destination>>,
 }
 
 impl Hash for Destination {
@@ -58,7 +61,8 @@ pub enum Hop {
 
 /// The way of one recipient, after aliases.
 ///
-/// Of the routes that match, the most specific wins (address, domain, `*`), and of these the first.
+/// Of the routes that match, the most specific win (address, domain, `*`). The first of these is
+/// the way, and each is taken while those before it cannot be used, [`limits::WAYS`] at most.
 /// Without a route it goes by MX, encrypted where the other side offers it. An address literal (RFC
 /// 5321 §4.1.3) has no MX: it goes to that address.
 pub fn route(config: &Config, to: &Address) -> Hop {
@@ -69,16 +73,12 @@ pub fn route(config: &Config, to: &Address) -> Hop {
         Some(address) => NextHop::Smarthost(address.to_string(), config.delivery_port),
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
-    let Some(route) = choose(&config.routes, to) else {
-        let tls = TlsPolicy::May;
-        return Hop::Remote(Destination { next: direct(), tls, login: None, sign: true });
-    };
-    Hop::Remote(smarthost(route).unwrap_or(Destination {
-        next: direct(),
-        tls: route.tls,
-        login: None,
-        sign: route.sign,
-    }))
+    let by_mx = |tls, sign| Destination { next: direct(), tls, login: None, sign, otherwise: None };
+    let ways = choose(&config.routes, to).rfold(None, |otherwise, route| {
+        let way = smarthost(route).unwrap_or_else(|| by_mx(route.tls, route.sign));
+        Some(Box::new(Destination { otherwise, ..way }))
+    });
+    Hop::Remote(ways.map_or_else(|| by_mx(TlsPolicy::May, true), |first| *first))
 }
 
 /// Where a route leads that names a smarthost.
@@ -91,7 +91,7 @@ fn smarthost(route: &Route) -> Option<Destination> {
         in_clear: route.tls == TlsPolicy::None || is_this_machine(host),
     });
     let next = NextHop::Smarthost(host.clone(), *port);
-    Some(Destination { next, tls: route.tls, login, sign: route.sign })
+    Some(Destination { next, tls: route.tls, login, sign: route.sign, otherwise: None })
 }
 
 /// What is said to a program on this machine (one that logs in elsewhere for us, say) crosses no
@@ -166,14 +166,15 @@ pub(super) fn is_same_domain(a: &str, b: &str) -> bool {
     }
 }
 
-fn choose<'a>(routes: &'a [Route], to: &Address) -> Option<&'a Route> {
+fn choose<'a>(routes: &'a [Route], to: &Address) -> impl DoubleEndedIterator<Item = &'a Route> {
     let rank = |route: &Route| match &route.pattern {
         Pattern::Address(address) => is_same_address(address, to).then_some(0),
         Pattern::Domain(domain) => is_same_domain(domain, to.domain()).then_some(1),
         Pattern::Any => Some(2),
     };
-    let matching = routes.iter().filter_map(|route| rank(route).map(|rank| (rank, route)));
-    matching.min_by_key(|(rank, _)| *rank).map(|(_, route)| route)
+    let best = routes.iter().filter_map(rank).min();
+    let ways = routes.iter().filter(|route| best.is_some() && rank(route) == best);
+    ways.take(limits::WAYS).collect::<Vec<_>>().into_iter()
 }
 
 /// RFC 5321 §2.4 leaves the case of a local part to its own domain; a person who writes a route

@@ -413,6 +413,7 @@ impl Control {
         let mut event = Event::new("configured");
         if leads_elsewhere(&old, &new) {
             relay.barred.borrow_mut().clear();
+            relay.bypassed.borrow_mut().clear();
             // A person who has mended a route wants to see mail leave by it.
             event = event.with("due", relay.hasten_all());
         }

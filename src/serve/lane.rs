@@ -4,6 +4,8 @@
 //! destination, connections in all. A message for which there is no room is *parked*: no more than
 //! its id is kept until a job has left.
 
+mod failover;
+
 use super::{
     relay::Relay,
     work::{Attempt, Job},
@@ -76,6 +78,8 @@ struct Lane {
     admitted: Cell<bool>,
     /// Mechanisms that are offered and do not work.
     without: RefCell<Vec<Mechanism>>,
+    /// Times that no host could be used, since one could.
+    failures: Cell<u32>,
 }
 
 struct Rest {
@@ -120,6 +124,7 @@ impl Lanes {
 
     /// Is there room for a job on the lane to `destination`?
     pub fn has_room(&self, destination: &Destination) -> bool {
+        let destination = self.way(destination);
         let lane = self.by_destination.borrow().get(destination).cloned();
         if lane.as_ref().is_some_and(|lane| self.rested(lane).is_some()) {
             return true;
@@ -131,9 +136,9 @@ impl Lanes {
     /// Put a job on the lane to `destination`; a connection is opened where those there are have
     /// enough to do.
     pub fn add(self: &Rc<Self>, destination: &Destination, job: Job) {
-        let lane = self.lane(destination);
+        let lane = self.lane(self.way(destination));
         if let Some((outcome, contact)) = self.rested(&lane) {
-            self.relay.sys.spawn(job.end_all(outcome, contact));
+            self.relay.sys.spawn(job.end_unsent(outcome, contact));
             return;
         }
         self.jobs.set(self.jobs.get() + 1);
@@ -149,7 +154,7 @@ impl Lanes {
         } else if self.jobs.get() >= limits::LANES_JOBS {
             self.parked.borrow_mut().push_back(id);
         } else {
-            self.lane(destination).parked.borrow_mut().push_back(id);
+            self.lane(self.way(destination)).parked.borrow_mut().push_back(id);
         }
     }
 
@@ -212,6 +217,7 @@ impl Lanes {
             rest: RefCell::default(),
             admitted: Cell::new(destination.login.is_none()),
             without: RefCell::default(),
+            failures: Cell::default(),
         });
         lanes.insert(destination.clone(), lane.clone());
         lane
@@ -227,7 +233,8 @@ impl Lanes {
 
     /// Open one more connection for a lane, if there should and may be one.
     fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
-        let most = if lane.admitted.get() { limits::CONNECTIONS_PER_LANE } else { 1 };
+        let sure = lane.admitted.get() && !lane.is_doubtful();
+        let most = if sure { limits::CONNECTIONS_PER_LANE } else { 1 };
         let enough = lane.waiting.borrow().len() <= lane.idle.get() || lane.runners.get() >= most;
         if enough {
             return;
@@ -310,6 +317,7 @@ impl Run {
 
     fn line_is_up(&self) {
         *self.lane.rest.borrow_mut() = None;
+        self.lanes.is_usable(&self.lane);
         self.relay.reached();
     }
 
@@ -319,14 +327,13 @@ impl Run {
         if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
             return;
         }
-        let rest = if deliver::waits_for_a_person(outcome) {
+        // Shorter than the pause before a retry, else that would be answered without an attempt.
+        let short = limits::LANE_REST.min(self.relay.config().retry.first / 2);
+        let mut rest = self.lane.rest_of_failed(short);
+        if deliver::waits_for_a_person(outcome) {
             self.barred(outcome);
-            limits::LOGIN_REST
-        } else {
-            // Shorter than the pause before a retry, else that would be answered without an
-            // attempt.
-            limits::LANE_REST.min(self.relay.config().retry.first / 2)
-        };
+            rest = limits::LOGIN_REST;
+        }
         *self.lane.rest.borrow_mut() = Some(Rest {
             until: self.relay.sys.clock.now() + rest,
             urgent: self.relay.urgent.count(),
@@ -334,7 +341,7 @@ impl Run {
             contact,
         });
         for Seated { job, _seat } in self.lane.waiting.take() {
-            self.relay.sys.spawn(job.end_all(outcome.clone(), contact));
+            self.lanes.pass_on(&self.lane, job, outcome, contact);
         }
         self.lanes.wake(&self.lane.parked, usize::MAX);
     }
@@ -396,7 +403,7 @@ impl Run {
     /// key; and such as the server takes it before it is signed. A signature that cannot be made
     /// holds no mail up: a person is told, and most of it arrives without.
     async fn read(&self, job: &Job, takes: Takes) -> io::Result<(Outgoing, Topped<Recast<Body>>)> {
-        let Job { attempt, recipients } = job;
+        let Job { attempt, recipients, .. } = job;
         let mut message = Recast::new(self.relay.spool.body(attempt.id).await?);
         let mut outgoing = outgoing(attempt, recipients, message.size());
         let mut fields = Vec::new();
@@ -492,6 +499,7 @@ impl Freight for Run {
             Some(outcome) => self.barred(outcome),
             None => self.let_in(),
         }
+        self.lanes.is_usable(&self.lane);
         let worn_out = self.is_worn_out(&outcomes);
         if let Some((seated, _)) = self.job.take() {
             // Settling is for the disk; this connection goes on meanwhile.

@@ -50,6 +50,9 @@ pub struct Relay {
     /// Smarthosts that refuse our login at present, and how they put it. No more than there are
     /// routes: when these change, all are forgotten.
     pub barred: RefCell<BTreeMap<String, String>>,
+    /// Ways that cannot be used at present: the one that is taken instead, and why. Bounded and
+    /// forgotten in the same way.
+    pub bypassed: RefCell<BTreeMap<String, (String, String)>>,
     /// Sessions and attempts under way, for an orderly end.
     pub busy: Cell<usize>,
     /// Figures since the start.

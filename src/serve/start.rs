@@ -82,6 +82,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         urgent: Signal::default(),
         contact: Cell::new(None),
         barred: RefCell::default(),
+        bypassed: RefCell::default(),
         busy: Cell::new(0),
         figures: Figures::default(),
         noise: Noise::default(),

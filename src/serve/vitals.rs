@@ -84,10 +84,22 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
         add("clock", "The clock is not set yet. Mail is taken and kept; dates come later.".into());
     }
     for (smarthost, why) in relay.barred.borrow().iter() {
+        if relay.bypassed.borrow().contains_key(smarthost) {
+            continue;
+        }
         let words = format!(
             "{smarthost} does not let us in; mail for it waits, and that time does not count. \
              Correct the login in the settings. Why: {why}"
         );
+        add("routes", words);
+    }
+    for (way, (other, why)) in relay.bypassed.borrow().iter() {
+        let login = if relay.barred.borrow().contains_key(way) {
+            " It does not let us in: correct the login in the settings."
+        } else {
+            ""
+        };
+        let words = format!("Mail goes by {other}, since {way} cannot be used.{login} Why: {why}");
         add("routes", words);
     }
     let offline = relay.queue.offline();

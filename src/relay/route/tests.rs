@@ -110,12 +110,13 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
         let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
         let next = NextHop::Mx("example.org".into());
         let tls = TlsPolicy::May;
-        assert_eq!(destination, Destination { next, tls, login: None, sign: true });
+        let expected = Destination { next, tls, login: None, sign: true, otherwise: None };
+        assert_eq!(destination, expected);
     }
 }
 
 #[test]
-fn the_most_specific_route_wins_then_the_first() {
+fn the_most_specific_routes_win_and_the_first_of_them_is_the_way() {
     let mut config = config();
     config.routes = vec![
         via(Pattern::Any, "any1.example"),
@@ -134,6 +135,25 @@ fn the_most_specific_route_wins_then_the_first() {
 }
 
 #[test]
+fn routes_that_match_equally_well_are_ways_in_their_order() {
+    let mut config = config();
+    let named = |n: usize| via(Pattern::Any, &format!("way{n}.example"));
+    config.routes = (0..=limits::WAYS).map(named).collect();
+    config.routes.insert(1, via(Pattern::Domain("example.net".into()), "net.example"));
+    config.routes[2].via = Via::Mx;
+    let ways = |to: &str| {
+        let Hop::Remote(first) = route(&config, &address(to)) else { panic!("{to}") };
+        let all = std::iter::successors(Some(&first), |way| way.otherwise.as_deref());
+        all.map(|way| way.next.clone()).collect::<Vec<_>>()
+    };
+    let smart = |name: &str| NextHop::Smarthost(name.into(), 587);
+    let (second, third) = (NextHop::Mx("example.org".into()), smart("way2.example"));
+    let expected = [smart("way0.example"), second, third, smart("way3.example")];
+    assert_eq!(ways("x@example.org"), expected, "and no more than four");
+    assert_eq!(ways("x@example.net"), [smart("net.example")], "a narrower route is all there is");
+}
+
+#[test]
 fn an_exception_from_the_smarthost_goes_by_mx() {
     let mut config = config();
     let mut exception = via(Pattern::Domain("example.org".into()), "");
@@ -143,7 +163,8 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     exception.secret = Some(Secret::Password("secret".into()));
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
-    let expected = Destination { next, tls: TlsPolicy::Require, login: None, sign: false };
+    let tls = TlsPolicy::Require;
+    let expected = Destination { next, tls, login: None, sign: false, otherwise: None };
     assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
 }
 
@@ -212,7 +233,8 @@ fn equal_destinations_share_their_hash() {
     let next = NextHop::Smarthost("smart.example".into(), 587);
     let login =
         Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
-    let one = Destination { next, tls: TlsPolicy::Verify, login: Some(login), sign: false };
+    let (tls, login) = (TlsPolicy::Verify, Some(login));
+    let one = Destination { next, tls, login, sign: false, otherwise: None };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

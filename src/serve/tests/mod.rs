@@ -14,6 +14,7 @@ mod reports;
 mod server;
 mod signing;
 mod vitals;
+mod ways;
 mod wire;
 mod world;
 

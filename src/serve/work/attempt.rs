@@ -380,12 +380,14 @@ pub struct Job {
     pub attempt: Rc<Attempt>,
     /// Indexes of recipients.
     pub recipients: Vec<usize>,
+    /// Why a way before this one waits for a person: so does the message, where no other takes it.
+    barred: Option<Outcome>,
 }
 
 impl Job {
     pub(super) fn new(attempt: &Rc<Attempt>, recipients: Vec<usize>) -> Job {
         attempt.jobs.set(attempt.jobs.get() + 1);
-        Job { attempt: attempt.clone(), recipients }
+        Job { attempt: attempt.clone(), recipients, barred: None }
     }
 
     /// What came of it: one outcome a recipient, in order. `contact`: somebody out there was
@@ -393,6 +395,20 @@ impl Job {
     pub async fn end(self, outcomes: Vec<Outcome>, contact: bool) {
         self.attempt.note(&self.recipients, outcomes, contact);
         self.attempt.job_ended().await;
+    }
+
+    /// A way cannot be used, and another is tried.
+    pub fn passes_on(&mut self, outcome: &Outcome, contact: bool) {
+        self.attempt.contact.set(self.attempt.contact.get() || contact);
+        if deliver::waits_for_a_person(outcome) {
+            self.barred = Some(outcome.clone());
+        }
+    }
+
+    /// No way can be used.
+    pub async fn end_unsent(mut self, outcome: Outcome, contact: bool) {
+        let outcome = self.barred.take().unwrap_or(outcome);
+        self.end_all(outcome, contact).await;
     }
 
     /// The same outcome for all its recipients.

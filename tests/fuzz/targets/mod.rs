@@ -3,6 +3,7 @@
 mod config;
 mod data;
 mod dns;
+mod downgrade;
 mod header;
 mod lines;
 mod report;
@@ -29,5 +30,5 @@ macro_rules! targets {
 }
 
 pub(crate) const TARGETS: &[Target] = targets!(
-    smtp_server smtp_client lines data values header report dns config spool trace web
+    smtp_server smtp_client lines data values header downgrade report dns config spool trace web
 );

@@ -204,21 +204,7 @@ impl Lanes {
             });
         }
         self.made.set(self.made.get() + 1);
-        let lane = Rc::new(Lane {
-            number: self.made.get(),
-            destination: destination.clone(),
-            waiting: RefCell::default(),
-            parked: RefCell::default(),
-            more: Signal::default(),
-            runners: Cell::default(),
-            idle: Cell::default(),
-            starved: Cell::default(),
-            closed: Cell::default(),
-            rest: RefCell::default(),
-            admitted: Cell::new(destination.login.is_none()),
-            without: RefCell::default(),
-            failures: Cell::default(),
-        });
+        let lane = Rc::new(Lane::new(self.made.get(), destination));
         lanes.insert(destination.clone(), lane.clone());
         lane
     }
@@ -257,6 +243,24 @@ impl Lanes {
 }
 
 impl Lane {
+    fn new(number: u64, destination: &Destination) -> Lane {
+        Lane {
+            number,
+            destination: destination.clone(),
+            waiting: RefCell::default(),
+            parked: RefCell::default(),
+            more: Signal::default(),
+            runners: Cell::default(),
+            idle: Cell::default(),
+            starved: Cell::default(),
+            closed: Cell::default(),
+            rest: RefCell::default(),
+            admitted: Cell::new(destination.login.is_none()),
+            without: RefCell::default(),
+            failures: Cell::default(),
+        }
+    }
+
     /// Nothing waits here any more.
     fn put_back(&self, relay: &Relay) {
         for Seated { job, _seat } in self.waiting.take() {
@@ -329,7 +333,7 @@ impl Run {
         }
         // Shorter than the pause before a retry, else that would be answered without an attempt.
         let short = limits::LANE_REST.min(self.relay.config().retry.first / 2);
-        let mut rest = self.lane.rest_of_failed(short);
+        let mut rest = self.lane.rest_of_failed(short, outcome);
         if deliver::waits_for_a_person(outcome) {
             self.barred(outcome);
             rest = limits::LOGIN_REST;

@@ -218,8 +218,8 @@ pub const SETTINGS: &[Setting] = &[
         key: "routes",
         kind: Kind::Objects { of: "a route", most: limits::ROUTES },
         default: "none: straight to the mail servers of each recipient's domain",
-        help: "How mail leaves. The most specific match wins (address, then domain, then *). \
-               Of several, the first is used, and the next while those before it cannot be.",
+        help: "How mail leaves. The narrowest match wins (address, domain, *); of equal ones, the \
+               next helps out when one fails.",
         example: r#"[{ "for": "*", "via": "smtp.example.com" }]"#,
     },
     Setting {

@@ -46,6 +46,20 @@ def a_wrong_password_keeps_the_mail_until_the_right_one_is_set():
 
 
 @case
+def a_second_way_takes_the_mail_where_the_first_is_not_there_or_refuses_the_login():
+    box = postfix.with_login().box
+    second = {"for": "*", "via": HOST, "tls": "require", "user": "me", "password": "right"}
+    for name, first, why in (("gone", {"via": "127.7.0.6:9", "tls": "none"}, "refused"),
+                             ("locked", {"via": HOST, "tls": "require", "user": "me", "password": "no-good"}, "535 5.7.8")):
+        w = Waypost("way-" + name, {"routes": [{"for": "*", **first}, second]})
+        letter = Letter(to="carol@anywhere.example")
+        hand_in(w, letter)
+        same(letter.octets, box.one(letter.mark))
+        w.logged(letter.mark, "event=rerouted", "from=" + first["via"], "to=" + HOST, why)
+        w.empty()
+
+
+@case
 def a_certificate_that_cannot_be_verified_keeps_the_mail_and_says_why():
     w = smart("verify", via="smart.test:10025", tls="verify")
     letter = Letter(to="carol@anywhere.example")

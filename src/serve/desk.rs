@@ -25,7 +25,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
-        route::{self, Hop},
+        route::{self, Destination, Hop},
         trace::{self, Dated},
     },
     sys::Pending,
@@ -178,15 +178,10 @@ impl Desk {
         let config = self.relay.config();
         let anyone = Address::parse("anyone@example.com").expect("a plain address");
         match route::route(&config, &anyone) {
-            Hop::Remote(destination) => match &destination.login {
-                Some(login) => {
-                    format!("mail through {} as {}", lane::words(&destination), login.user)
-                }
-                None if matches!(destination.next, route::NextHop::Mx(_)) => {
-                    "mail straight to each recipient's own server".into()
-                }
-                None => format!("mail through {}", lane::words(&destination)),
-            },
+            Hop::Remote(Destination { next: route::NextHop::Mx(_), .. }) => {
+                "mail straight to each recipient's own server".into()
+            }
+            Hop::Remote(destination) => format!("mail through {}", lane::account(&destination)),
             Hop::Local(_) | Hop::Unknown => "mail nowhere: all of it stays here".into(),
         }
     }

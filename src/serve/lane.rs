@@ -355,7 +355,7 @@ impl Run {
         self.lane.admitted.set(self.lane.destination.login.is_none());
         if !self.lane.closed.get() {
             let why = outcome.text.clone();
-            self.relay.barred.borrow_mut().insert(words(&self.lane.destination), why);
+            self.relay.barred.borrow_mut().insert(account(&self.lane.destination), why);
         }
     }
 
@@ -363,7 +363,7 @@ impl Run {
     fn let_in(&self) {
         let mut barred = self.relay.barred.borrow_mut();
         if !barred.is_empty() {
-            barred.remove(&words(&self.lane.destination));
+            barred.remove(&account(&self.lane.destination));
         }
     }
 
@@ -589,6 +589,14 @@ fn outgoing(attempt: &Attempt, recipients: &[usize], size: u64) -> Outgoing {
         utf8: envelope.utf8,
         ret_headers: envelope.ret.map(|ret| ret == Ret::Headers),
         envid: envelope.envid.clone(),
+    }
+}
+
+/// The same with the user who logs in: two accounts at one provider are two ways.
+pub fn account(destination: &Destination) -> String {
+    match &destination.login {
+        Some(login) => format!("{} as {}", words(destination), login.user),
+        None => words(destination),
     }
 }
 

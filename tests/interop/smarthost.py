@@ -55,7 +55,7 @@ def a_second_way_takes_the_mail_where_the_first_is_not_there_or_refuses_the_logi
         letter = Letter(to="carol@anywhere.example")
         hand_in(w, letter)
         same(letter.octets, box.one(letter.mark))
-        w.logged(letter.mark, "event=rerouted", "from=" + first["via"], "to=" + HOST, why)
+        w.logged(letter.mark, "event=rerouted", first["via"], 'to="%s as me"' % HOST, why)
         w.empty()
 
 

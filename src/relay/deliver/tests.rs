@@ -403,10 +403,8 @@ fn where_tls_is_broken_and_not_required_mail_goes_in_clear() {
 
 #[test]
 fn a_login_that_a_server_gives_no_way_to_waits_for_a_person() {
-    for (hello, why) in [
-        ("250-one.example\r\n250 AUTH PLAIN", "offers no TLS, and no password is shown without it"),
-        ("250-one.example\r\n250 SIZE", "offers no TLS, and no password is shown without it"),
-    ] {
+    let why = "offers no TLS, and no password is shown without it";
+    for hello in ["250-one.example\r\n250 AUTH PLAIN", "250-one.example\r\n250 SIZE"] {
         let world = World::new(move |_| Knock::Opens(server(&[("EHLO", hello)])));
         let mut freight = Crate::new(1, 1);
         let failure = run(&smarthost(25, TlsPolicy::May, true), &mut freight, &world);

@@ -5,7 +5,7 @@
 //! connection tries it with one message, while the others go on by the next way; when that works,
 //! all go by it again. A message that was refused is not sent another way: it was answered.
 
-use super::{Job, Lane, Lanes, words};
+use super::{Job, Lane, Lanes, account};
 use crate::{
     limits,
     proto::status::{Class, Outcome},
@@ -43,7 +43,7 @@ impl Lanes {
             self.relay.sys.spawn(job.end_unsent(why.clone(), contact));
             return;
         };
-        let (way, other) = (words(&lane.destination), words(self.way(next)));
+        let (way, other) = (account(&lane.destination), account(self.way(next)));
         let event = Event::of("rerouted", job.attempt.id, &job.attempt.envelope.message_id);
         self.relay.tell(event.with("from", &way).with("to", &other).with("reason", &why.text));
         // That one domain cannot be reached is nothing that a person at home has to know.
@@ -59,7 +59,7 @@ impl Lanes {
         lane.failures.set(0);
         let mut bypassed = self.relay.bypassed.borrow_mut();
         if !bypassed.is_empty() {
-            bypassed.remove(&words(&lane.destination));
+            bypassed.remove(&account(&lane.destination));
         }
     }
 }

@@ -104,6 +104,34 @@ fn one_message_at_a_time_finds_out_whether_a_way_is_back_and_its_rests_grow() {
 }
 
 #[test]
+fn two_accounts_at_one_provider_are_two_ways() {
+    let login = |user: &str| format!(r#""tls": "none", "user": "{user}", "password": "secret"}}"#);
+    let second = format!(r#"{{"for": "*", "via": "{SMARTHOST}", {}"#, login("second"));
+    let ways = format!("{}, {second}", login("first"));
+    let house = House::with(&CONFIG.replace(r#""tls": "may"}"#, &ways));
+    // AGZpcnN0 begins what PLAIN says of the user first. RFC 4616.
+    let refusal = ("AUTH PLAIN AGZpcnN0", "535 5.7.8 Over its quota");
+    house.world.server(SMARTHOST).says(&[HELLO, refusal]);
+    alarm(&house);
+    assert_eq!(taken(&house), (1, 0));
+    let shown = problems(&house);
+    assert!(shown.len() == 1 && shown[0].contains("192.0.2.25:25 as first"), "{shown:?}");
+    assert!(shown[0].starts_with("Mail goes by 192.0.2.25:25 as second"), "{shown:?}");
+}
+
+#[test]
+fn an_outage_of_all_ways_is_held_against_no_message() {
+    let house = house();
+    alarm(&house);
+    house.pass(60 * 86_400);
+    assert_eq!(house.world.told("failed").len(), 0);
+    assert_eq!(house.mailbox("alice").len(), 0);
+    house.world.server(SECOND);
+    house.pass(86_400);
+    assert_eq!(taken(&house), (0, 1));
+}
+
+#[test]
 fn mail_waits_for_a_person_where_one_way_refuses_the_login_and_no_other_takes_it() {
     let login = r#""tls": "none", "user": "me", "password": "secret"}"#;
     let ways = format!(r#"{login}, {{"for": "*", "via": "{SECOND}", "tls": "may"}}"#);

@@ -162,7 +162,8 @@ impl Reactor {
         let mut cx = Context::from_waker(&waker);
         let mut work = pin!(work);
         loop {
-            bell.rung.store(false, Ordering::SeqCst);
+            // A swap, and no store: what was done before the ring that it takes is seen below.
+            bell.rung.swap(false, Ordering::SeqCst);
             if let Poll::Ready(done) = work.as_mut().poll(&mut cx) {
                 return done;
             }
@@ -401,7 +402,8 @@ impl Future for Sleep {
             inner.set.set(inner.set.get() + 1);
             inner.set.get()
         });
-        inner.timers.borrow_mut().insert((self.at, number), cx.waker().clone());
+        let before = inner.timers.borrow_mut().insert((self.at, number), cx.waker().clone());
+        drop(before); // As below: nothing is borrowed any more.
         self.number = Some(number);
         Poll::Pending
     }

@@ -92,7 +92,7 @@ class Waypost:
     def waiting(self, mark, seconds=15):
         """The entry of the queue that has the mark somewhere, once it was tried and waits."""
         def entry():
-            found = [m for m in self.queue() if mark in json.dumps(m)]
+            found = [m for m in self.queue() if mark in json.dumps(m) and m["state"] not in ("due", "sending")]
             return found and found[0]
         return until(entry, seconds, "%s in the queue" % mark)
 

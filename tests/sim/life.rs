@@ -313,7 +313,7 @@ impl Life {
         };
         self.frailty = Frailty { tls: *world.pick(&[0, 0, 300]), index };
         if world.one_in(6) {
-            let faults = Faults { sync: 20, write: 20, names: 10 };
+            let faults = Faults { sync: 20, write: 20, names: 10, stalled: false };
             self.disk.fail(faults);
             self.case.disk_fails = true;
         }

@@ -114,8 +114,8 @@ impl Story {
 
     pub(crate) fn faults(&mut self) -> Faults {
         match self.chance.below(4) {
-            0 => Faults { sync: 30, write: 10, names: 10 },
-            1 => Faults { sync: 300, write: 100, names: 100 },
+            0 => Faults { sync: 30, write: 10, names: 10, stalled: false },
+            1 => Faults { sync: 300, write: 100, names: 100, stalled: false },
             _ => Faults::default(),
         }
     }

@@ -137,7 +137,7 @@ fn crash(story: &mut Story, how: Sweep, depth: u32) {
 pub(crate) fn whole_life(seed: u64, how: Sweep) {
     let mut story = Story::new(seed);
     story.cramp();
-    let faulty = Faults { sync: 40, write: 20, names: 10 };
+    let faulty = Faults { sync: 40, write: 20, names: 10, stalled: false };
     let faults = if seed % 2 == 1 { faulty } else { Faults::default() };
     let people = 1 + seed % 3;
     sweep(&mut story, how, 1, (faults, people, 480 / people));

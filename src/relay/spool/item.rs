@@ -71,6 +71,15 @@ impl Item {
         }
     }
 
+    /// The message it is about.
+    pub(super) fn id(&self) -> Option<Id> {
+        match self {
+            Item::Message(message) => Some(message.draft.id()),
+            Item::Settled { id, .. } | Item::Done { id, .. } => Some(*id),
+            Item::Sync { .. } => None,
+        }
+    }
+
     pub(super) fn extent(&self) -> u32 {
         if matches!(self, Item::Sync { .. }) { 0 } else { extent(self.payload_bytes()) }
     }

@@ -1,6 +1,7 @@
 //! What the relay has promised: a journal of messages on flash that survives power cuts.
 #![doc = include_str!("README.md")]
 
+mod beside;
 mod codec;
 mod compact;
 mod company;
@@ -257,7 +258,8 @@ impl Spool {
         let (reply, waiting) = reply::pair();
         let item = item(reply);
         let mut state = self.0.state.borrow_mut();
-        if state.company.since.is_some() {
+        let beside = state.syncing && !matches!(item, Item::Message(_));
+        if beside || state.company.since.is_some() {
             state.company.news.raise();
         }
         state.queue.push_back(item);

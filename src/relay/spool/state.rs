@@ -37,7 +37,7 @@ pub(super) enum Step {
 }
 
 /// All that changes.
-#[expect(clippy::struct_excessive_bools, reason = "four tasks and pauses, each there or not")]
+#[expect(clippy::struct_excessive_bools, reason = "tasks and pauses, each there or not")]
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) room: Room,
@@ -53,6 +53,8 @@ pub(super) struct State {
     pub(super) dirty: Option<Instant>,
     /// Progress of messages that the disk has lost, until it is written again.
     pub(super) afloat: BTreeMap<Id, Vec<u8>>,
+    /// A batch is being synced.
+    pub(super) syncing: bool,
     /// The task that syncs what nobody else does is there.
     pub(super) timer: bool,
     /// Files to be removed: nothing durable names them.
@@ -102,6 +104,7 @@ impl State {
             unsynced_bytes: 0,
             dirty: None,
             afloat: BTreeMap::new(),
+            syncing: false,
             timer: false,
             litter: Vec::new(),
             stuck: Vec::new(),
@@ -218,7 +221,7 @@ impl State {
         if self.ledger.head().is_some_and(|head| head.length - head.end >= needed) {
             return Some(match self.gather(now) {
                 // What a killed process may not lose is not held back.
-                Some(until) => self.take_progress().map_or(Step::Gather(until), Step::Write),
+                Some(until) => self.take_progress(&[]).map_or(Step::Gather(until), Step::Write),
                 None => Step::Write(self.take_batch()),
             });
         }
@@ -296,16 +299,17 @@ impl State {
         batch
     }
 
-    /// Settled and Done records that fit, before messages that wait for company: those are of no
-    /// message that is among them, since nobody else knows of it yet.
-    fn take_progress(&mut self) -> Option<Batch> {
+    /// Settled and Done records that fit, before messages that wait for company or for the sync of
+    /// others: those are of no message that is among them, since nobody else knows of it yet, and
+    /// of none that is `busy`, so that each one's stay in order.
+    pub(super) fn take_progress(&mut self, busy: &[Id]) -> Option<Batch> {
         let head = self.ledger.head()?;
         let mut room = (head.length - head.end).min(limits::SPOOL_PAGE_BYTES);
         let mut batch = Batch { items: Vec::new(), sync: false };
         for item in std::mem::take(&mut self.queue) {
             let fits = item.extent() <= room && item.demand(&self.ledger) == 0;
             match item {
-                Item::Settled { .. } | Item::Done { .. } if fits => {
+                Item::Settled { id, .. } | Item::Done { id, .. } if fits && !busy.contains(&id) => {
                     room -= item.extent();
                     batch.items.push(item);
                 }
@@ -460,28 +464,49 @@ impl State {
         }
     }
 
-    /// The head is durable up to its end.
-    pub(super) fn synced(&mut self) {
+    /// So many octets of records are about to be written at the end of the head. With a sync,
+    /// what is written before it ends is not part of it, and goes to pages of its own.
+    pub(super) fn begin(&mut self, records: u32, sync: bool) -> Option<Mark> {
+        let unsynced = self.unsynced.len();
+        let head = self.ledger.head_mut().expect("only the writer opens and closes it");
+        head.end += records;
+        if !sync {
+            return None;
+        }
+        head.end = head.end.next_multiple_of(limits::SPOOL_PAGE_BYTES);
+        Some(Mark { end: head.end, unsynced })
+    }
+
+    /// The head is durable up to where a sync began.
+    pub(super) fn synced(&mut self, mark: &Mark, now: Instant) {
         if let Some(head) = self.ledger.head_mut() {
-            head.end = head.end.next_multiple_of(limits::SPOOL_PAGE_BYTES);
             // Pages that were written more than once in between reach the flash once.
-            self.written += u64::from(head.end - head.durable);
-            head.durable = head.end;
+            self.written += u64::from(mark.end - head.durable);
+            head.durable = mark.end;
         }
         self.failures = 0;
         self.failing = false;
         self.resting = false;
         // The disk writes: what was wrong is over, or will be told again.
         self.trouble.clear();
-        self.dirty = None;
-        self.unsynced_bytes = 0;
-        for item in std::mem::take(&mut self.unsynced) {
+        let beside = self.unsynced.split_off(mark.unsynced);
+        self.dirty = (!beside.is_empty()).then_some(now);
+        self.unsynced_bytes = beside.iter().map(|item| item.extent() as usize).sum();
+        for item in std::mem::replace(&mut self.unsynced, beside) {
             if let Item::Done { file: Some(file), .. } = item {
                 self.litter.push(file);
             }
         }
         self.litter.append(&mut self.stuck);
     }
+}
+
+/// What a sync covers.
+pub(super) struct Mark {
+    /// Up to here in the head.
+    end: u32,
+    /// So many of what had been written without one.
+    unsynced: usize,
 }
 
 /// An item that was dealt with, and what to tell who waits for it.

@@ -7,7 +7,7 @@ use super::{
     ledger::{Segment, Spare, Spot},
     record::{self, Kind, Life, Place, extent},
     segment::{Header, RECORDS_START},
-    state::{State, Step},
+    state::{Mark, State, Step},
 };
 use crate::{
     limits,
@@ -73,7 +73,11 @@ impl Spool {
     async fn write(&self, batch: Batch) {
         let mut buffer = Vec::new();
         let spots = self.encode(&batch, &mut buffer);
-        let result = self.append(buffer, batch.sync).await;
+        let result = if batch.sync {
+            self.append_synced(buffer, &batch).await
+        } else {
+            self.append(buffer, false).await
+        };
         match result {
             Ok(()) => self.apply(batch, spots),
             Err(error) => self.fail(batch, &error),
@@ -81,7 +85,7 @@ impl Spool {
     }
 
     /// The records of a batch, and where they will be.
-    fn encode(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Vec<Spot> {
+    pub(super) fn encode(&self, batch: &Batch, buffer: &mut Vec<u8>) -> Vec<Spot> {
         let octets: u32 = batch.items.iter().map(|item| extent(item.payload_bytes())).sum();
         buffer.reserve_exact((octets + limits::SPOOL_PAGE_BYTES) as usize);
         let state = self.0.state.borrow();
@@ -103,37 +107,42 @@ impl Spool {
             .collect()
     }
 
-    /// Write records at the end of the head. Whole pages are written, so that none has to be read
-    /// first, and what has been synced is never written again.
-    pub(super) async fn append(&self, mut buffer: Vec<u8>, sync: bool) -> io::Result<()> {
-        let (file, offset) = {
-            let state = self.0.state.borrow();
-            let head = state.ledger.head().expect("the plan was made for a head");
-            (state.file.clone().expect("a head has a file"), head.end)
-        };
+    /// Write records at the end of the head.
+    pub(super) async fn append(&self, buffer: Vec<u8>, sync: bool) -> io::Result<()> {
         let records = u32::try_from(buffer.len()).expect("part of a segment");
-        if records > 0 {
-            let end = (offset + records).next_multiple_of(limits::SPOOL_PAGE_BYTES);
-            buffer.resize((end - offset) as usize, 0);
-        }
-        let result = self.put_octets(&*file, offset, buffer, sync).await;
-        let mut state = self.0.state.borrow_mut();
-        match &result {
-            Ok(()) => {
-                state.ledger.head_mut().expect("only we open and close it").end += records;
-                if sync {
-                    state.synced();
-                } else {
-                    let now = self.0.sys.clock.now();
-                    state.dirty.get_or_insert(now);
-                }
-            }
-            Err(error) => state.give_up_head(error),
-        }
+        let (file, offset, octets) = self.whole_pages(buffer);
+        let mark = self.0.state.borrow_mut().begin(records, sync);
+        let result = self.put_octets(&*file, offset, octets, sync).await;
+        self.end(mark, &result);
         result
     }
 
-    async fn put_octets(
+    /// The head's file, where records go, and their octets. Whole pages are written, so that none
+    /// has to be read first, and what has been synced is never written again.
+    pub(super) fn whole_pages(&self, mut buffer: Vec<u8>) -> (Rc<dyn File>, u32, Vec<u8>) {
+        let state = self.0.state.borrow();
+        let head = state.ledger.head().expect("the plan was made for a head");
+        let file = state.file.clone().expect("a head has a file");
+        if !buffer.is_empty() {
+            let length = u32::try_from(buffer.len()).expect("part of a segment");
+            let end = (head.end + length).next_multiple_of(limits::SPOOL_PAGE_BYTES);
+            buffer.resize((end - head.end) as usize, 0);
+        }
+        (file, head.end, buffer)
+    }
+
+    /// A write that was begun, with a sync where it has a mark, has ended.
+    pub(super) fn end(&self, mark: Option<Mark>, result: &io::Result<()>) {
+        let now = self.0.sys.clock.now();
+        let mut state = self.0.state.borrow_mut();
+        match (result, mark) {
+            (Ok(()), Some(mark)) => state.synced(&mark, now),
+            (Ok(()), None) => drop(state.dirty.get_or_insert(now)),
+            (Err(error), _) => state.give_up_head(error),
+        }
+    }
+
+    pub(super) async fn put_octets(
         &self,
         file: &dyn File,
         offset: u32,
@@ -152,7 +161,7 @@ impl Spool {
     }
 
     /// A batch is written: note it, and tell those who wait.
-    fn apply(&self, batch: Batch, spots: Vec<Spot>) {
+    pub(super) fn apply(&self, batch: Batch, spots: Vec<Spot>) {
         let mut state = self.0.state.borrow_mut();
         if batch.sync {
             let messages = |item: &&Item| matches!(item, Item::Message(_));
@@ -215,7 +224,7 @@ impl Spool {
     }
 
     /// A batch could not be written: nobody was promised anything.
-    fn fail(&self, batch: Batch, error: &io::Error) {
+    pub(super) fn fail(&self, batch: Batch, error: &io::Error) {
         let mut again = Vec::new();
         for item in batch.items {
             if item.is_internal() {
@@ -305,19 +314,9 @@ impl Spool {
     async fn finish_head(&self) -> io::Result<()> {
         let dirty = {
             let state = self.0.state.borrow();
-            state.dirty.and(state.file.clone())
+            state.dirty.filter(|_| state.file.is_some())
         };
-        if let Some(file) = dirty {
-            self.count_sync();
-            let result = file.sync().await;
-            let mut state = self.0.state.borrow_mut();
-            match &result {
-                Ok(()) => state.synced(),
-                Err(error) => state.give_up_head(error),
-            }
-            return result;
-        }
-        Ok(())
+        if dirty.is_some() { self.append(Vec::new(), true).await } else { Ok(()) }
     }
 
     /// Make a segment: real zeros, so that writing to it later changes nothing but its octets.

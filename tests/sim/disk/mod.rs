@@ -51,7 +51,7 @@ impl Chance {
     }
 }
 
-/// What goes wrong while the disk is in use, each so many times in a thousand.
+/// What goes wrong while the disk is in use, each number so many times in a thousand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
     /// A sync fails, and what it should have written is lost or not.
@@ -60,6 +60,8 @@ pub(crate) struct Faults {
     pub(crate) write: u64,
     /// Opening, removing or syncing a directory fails.
     pub(crate) names: u64,
+    /// No sync ends any more.
+    pub(crate) stalled: bool,
 }
 
 /// The disk. It outlives the processes that use it.
@@ -109,8 +111,10 @@ impl Inode {
         self.unsynced.push((offset, Rc::new(octets.to_vec())));
     }
 
-    fn sync(&mut self) {
-        for (offset, octets) in std::mem::take(&mut self.unsynced) {
+    /// Make the first so many of the unsynced writes durable.
+    fn sync(&mut self, covered: usize) {
+        let covered = covered.min(self.unsynced.len());
+        for (offset, octets) in self.unsynced.drain(..covered) {
             put(Rc::make_mut(&mut self.durable), offset, &octets);
         }
     }
@@ -242,12 +246,12 @@ impl SimDisk {
         (octets.len(), Ok(()))
     }
 
-    fn sync(&self, inode: &Shared) -> io::Result<()> {
+    fn sync(&self, inode: &Shared, covered: usize) -> io::Result<()> {
         let world = &mut *self.0.borrow_mut();
         world.operations += 1;
         let mut inode = inode.borrow_mut();
         if !world.chance.permille(world.faults.sync) {
-            inode.sync();
+            inode.sync(covered);
             return Ok(());
         }
         let mut fates = cut::by_chance(&mut world.chance);
@@ -418,8 +422,13 @@ impl File for SimFile {
 
     fn sync(&self) -> Pending<'_, io::Result<()>> {
         Box::pin(async move {
+            // What is written while it goes on is not part of it.
+            let covered = self.inode.borrow().unsynced.len();
             self.disk.delay().await;
-            let result = self.disk.sync(&self.inode);
+            if self.disk.0.borrow().faults.stalled {
+                std::future::pending::<()>().await;
+            }
+            let result = self.disk.sync(&self.inode, covered);
             self.disk.delay().await;
             result
         })

@@ -18,14 +18,15 @@ use crate::{
         sasl::Mechanism,
         smtp::{
             client::{
-                Answer, Ask, Chunking, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter,
-                Security, Session, Takes,
+                Answer, Ask, Chunking, LoginPlan, Outgoing, Plan, Reporter, Security, Session,
+                Takes,
             },
             reply::one_line,
         },
         status::{Class, Outcome, Status},
     },
     relay::{
+        refusal::{self, At, waits_for_a_person},
         resolve::{Resolver, Trouble},
         route::{Destination, NextHop},
     },
@@ -137,10 +138,12 @@ pub async fn deliver(
     Err(run.tally.failure())
 }
 
-/// A login was refused, or is wanted and not there: nobody but a person can mend it, and that time
-/// is not held against a message. Only smarthosts are believed to have an opinion on our login.
-pub fn waits_for_a_person(outcome: &Outcome) -> bool {
-    outcome.status == LOGIN_REFUSED
+/// Who answers at a destination, as far as refusals go.
+pub fn server(destination: &Destination) -> refusal::Server {
+    match destination.next {
+        NextHop::Mx(_) => refusal::Server::Exchanger,
+        NextHop::Smarthost(..) => refusal::Server::Smarthost { login: destination.login.is_some() },
+    }
 }
 
 impl From<Trouble> for Failure {
@@ -381,7 +384,7 @@ impl Handler<Session> for Clerk<'_> {
                 Answer::Noted
             }
             Ask::Unusable(outcome) => {
-                self.unusable = Some(self.heard(outcome));
+                self.unusable = Some(self.heard(outcome, At::Session));
                 Answer::Noted
             }
         }
@@ -405,23 +408,14 @@ impl Clerk<'_> {
         Answer::Abort
     }
 
-    /// A smarthost that wants a login (530, RFC 4954 §6) wants it of the person who set the route
-    /// up. That is no fault of the message, which waits until it has been mended.
     async fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) {
-        let outcomes = outcomes.into_iter().map(|outcome| self.heard(outcome)).collect();
+        let heard = |outcome| self.heard(outcome, At::Message);
+        let outcomes = outcomes.into_iter().map(heard).collect();
         self.freight.report(outcomes, reporter).await;
     }
 
-    /// What is said about our login counts from a smarthost alone: any other server might keep mail
-    /// from its end by that.
-    fn heard(&self, mut outcome: Outcome) -> Outcome {
-        let smarthost = matches!(self.destination.next, NextHop::Smarthost(..));
-        if smarthost && outcome.text.starts_with("530") {
-            outcome.status = LOGIN_REFUSED;
-        } else if !smarthost && waits_for_a_person(&outcome) {
-            outcome.status = Status::new(Class::Transient, 7, 0);
-        }
-        outcome
+    fn heard(&self, outcome: Outcome, at: At) -> Outcome {
+        refusal::read(outcome, server(self.destination), at)
     }
 
     async fn close(mut self, mut session: Session, end: End) -> Ended {

@@ -5,6 +5,7 @@
 //! its id is kept until a job has left.
 
 mod failover;
+mod refused;
 
 use super::{
     relay::Relay,
@@ -21,6 +22,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         recast::Recast,
+        refusal,
         route::{Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
@@ -279,6 +281,8 @@ struct Run {
     carried: usize,
     /// TLS version of this connection; empty: none.
     tls: String,
+    /// The server has refused us rather than a message: it is not asked again here.
+    refused: bool,
 }
 
 impl Run {
@@ -287,7 +291,7 @@ impl Run {
         lanes.connections.set(lanes.connections.get() + 1);
         let relay = lanes.relay.clone();
         let (lanes, lane, tls) = (lanes.clone(), lane.clone(), String::new());
-        Run { relay, lanes, lane, job: None, carried: 0, tls }
+        Run { relay, lanes, lane, job: None, carried: 0, tls, refused: false }
     }
 
     async fn go(mut self) {
@@ -313,6 +317,7 @@ impl Run {
                 seated.job.end_all(Outcome::ours(lost, "the connection was lost"), true).await;
             }
             match ended {
+                Ok(()) if self.refused => return,
                 Ok(()) => self.line_is_up(),
                 Err(failure) => return self.fail(&failure.outcome, failure.contact),
             }
@@ -328,26 +333,9 @@ impl Run {
     /// No host could be used: all that waits here shares that outcome, and what comes within the
     /// next moments too, unless another connection of this lane works.
     fn fail(&mut self, outcome: &Outcome, contact: bool) {
-        if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
-            return;
+        if self.lane.runners.get() == 1 || self.lane.rest.borrow().is_some() {
+            self.rest(outcome, contact);
         }
-        // Shorter than the pause before a retry, else that would be answered without an attempt.
-        let short = limits::LANE_REST.min(self.relay.config().retry.first / 2);
-        let mut rest = self.lane.rest_of_failed(short, outcome);
-        if deliver::waits_for_a_person(outcome) {
-            self.barred(outcome);
-            rest = limits::LOGIN_REST;
-        }
-        *self.lane.rest.borrow_mut() = Some(Rest {
-            until: self.relay.sys.clock.now() + rest,
-            urgent: self.relay.urgent.count(),
-            outcome: outcome.clone(),
-            contact,
-        });
-        for Seated { job, _seat } in self.lane.waiting.take() {
-            self.lanes.pass_on(&self.lane, job, outcome, contact);
-        }
-        self.lanes.wake(&self.lane.parked, usize::MAX);
     }
 
     /// A person has to see to it.
@@ -460,6 +448,9 @@ impl Drop for Run {
 impl Freight for Run {
     fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(async move {
+            if self.refused {
+                return None;
+            }
             // This connection works: whatever made the lane rest is over.
             *self.lane.rest.borrow_mut() = None;
             if self.carried > 0 && self.relay.spool.is_failing() {
@@ -499,7 +490,10 @@ impl Freight for Run {
     }
 
     fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
-        match outcomes.iter().find(|outcome| deliver::waits_for_a_person(outcome)) {
+        if self.is_refused(&outcomes) {
+            return Box::pin(std::future::ready(()));
+        }
+        match outcomes.iter().find(|outcome| refusal::waits_for_a_person(outcome)) {
             Some(outcome) => self.barred(outcome),
             None => self.let_in(),
         }

@@ -6,7 +6,7 @@ use super::*;
 use crate::proto::{
     mail::address::Address,
     sasl::Secret,
-    smtp::client::{Forward, Login},
+    smtp::client::{Forward, LOGIN_REFUSED, Login},
 };
 use std::{
     cell::Cell,

@@ -16,9 +16,8 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
-        deliver,
         envelope::{Envelope, Id, Progress},
-        maildir,
+        maildir, refusal,
         route::{self, Destination, Hop},
         schedule,
         trace::{self, Event},
@@ -227,7 +226,7 @@ impl Attempt {
         // Where nobody but a person can mend it, it waits for that person, however long it takes.
         let barred = |n: &usize| {
             let last = progress.outcomes.get(*n).and_then(Option::as_ref);
-            last.is_some_and(deliver::waits_for_a_person)
+            last.is_some_and(refusal::waits_for_a_person)
         };
         let mortal: Vec<usize> = progress.owed().filter(|n| !barred(n)).collect();
         if mortal.is_empty() {
@@ -400,7 +399,7 @@ impl Job {
     /// A way cannot be used, and another is tried.
     pub fn passes_on(&mut self, outcome: &Outcome, contact: bool) {
         self.attempt.contact.set(self.attempt.contact.get() || contact);
-        if deliver::waits_for_a_person(outcome) {
+        if refusal::waits_for_a_person(outcome) {
             self.barred = Some(outcome.clone());
         }
     }

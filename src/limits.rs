@@ -173,6 +173,22 @@ pub const OFFLINE_WAIT: Duration = Duration::from_mins(5);
 pub const OFFLINE_CROWD: usize = 100;
 /// Longest such wait.
 pub const OFFLINE_WAIT_MAX: Duration = Duration::from_hours(1);
+/// While offline: time before the next look for the line, at first and at most, where the kernel
+/// does not tell of a change sooner. Each costs a datagram to a name server, and a connection to a
+/// smarthost where there is one.
+pub const PROBE_PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
+/// Shortest time between two looks: a link that flaps makes no storm.
+pub const PROBE_PAUSE_MIN: Duration = Duration::from_millis(300);
+/// Longest look.
+pub const PROBE_WAIT: Duration = Duration::from_secs(10);
+/// How long a smarthost may take to greet who only looks.
+pub const PROBE_GREETING_WAIT: Duration = Duration::from_secs(5);
+/// Smarthosts that are looked for.
+pub const PROBE_SMARTHOSTS: usize = 2;
+/// Octets of a greeting that are looked at.
+pub const PROBE_GREETING_BYTES: usize = 64;
+/// How long a proof of the line is one: an attempt that reaches nobody later asks for another.
+pub const PROBE_KEPT: Duration = Duration::from_secs(30);
 /// When a message is tried again after a fault of ours.
 pub const STUMBLE_WAIT: Duration = Duration::from_mins(1);
 

@@ -11,7 +11,10 @@ use crate::{
         },
         status::{Class, Outcome, Status},
     },
-    relay::envelope::{Envelope, Id, Notify, Progress, Recipient, Ret},
+    relay::{
+        envelope::{Envelope, Id, Notify, Progress, Recipient, Ret},
+        refusal,
+    },
     time::Wall,
 };
 use std::{fmt::Write, time::Duration};
@@ -364,7 +367,16 @@ impl Words<'_> {
             Kind::Delay => format!("could not be delivered to {whom} yet."),
             Kind::Success => format!("was {} to {whom}.", self.arrived()),
         };
-        format!("{what}{when} {became}")
+        let advice = match self.concerned {
+            [one] => self.advice(*one),
+            _ => "",
+        };
+        format!("{what}{when} {became} {advice}")
+    }
+
+    /// What is known about such words, and what a person can do.
+    fn advice(&self, one: Concerned<'_>) -> &'static str {
+        if self.kind == Kind::Success { "" } else { one.outcome.map_or("", refusal::advice) }
     }
 
     fn arrived(&self) -> &'static str {
@@ -397,6 +409,10 @@ impl Words<'_> {
             let words = dsn::fold(&dsn::one_line(one.text(), Form::Utf8), "\r\n    ");
             write!(text, "    {words}\r\n\r\n").expect("a String takes everything");
         }
+        let advice = self.advice(one);
+        if self.concerned.len() > 1 && !advice.is_empty() {
+            paragraph(advice, text);
+        }
     }
 
     /// What happens next.
@@ -412,6 +428,9 @@ impl Words<'_> {
                  please send it again.",
                 span(about.progress.spent)
             ),
+            Kind::Failure if self.concerned.iter().any(|one| !self.advice(*one).is_empty()) => {
+                "It will not be tried again.".into()
+            }
             Kind::Failure => {
                 "It will not be tried again. Please check the address; if it is right, \
                  the words above tell why the message was not taken."

@@ -27,7 +27,7 @@ use crate::{
     },
     relay::{
         refusal::{self, At, waits_for_a_person},
-        resolve::{Resolver, Trouble},
+        resolve::{Resolver, Trouble, is_inside},
         route::{Destination, NextHop},
     },
     sys::{Pending, Stream, Sys, TlsError, TlsFacts, Trust},
@@ -324,6 +324,8 @@ impl Run<'_> {
         }
         let talk = drive(sys, &mut stream, &mut session, &mut clerk);
         let end = sys.within(limits::DELIVERY_WAIT, talk).await.unwrap_or(End::TimedOut);
+        // Whoever answers otherwise may be no mail server at all, but a captive portal.
+        self.tally.contact |= session.was_greeted();
         if session.is_lost_in_chunks() && clerk.unreadable.is_none() {
             self.way.chunkless.add(server.at, sys.clock.now());
         }
@@ -334,13 +336,15 @@ impl Run<'_> {
         let sys = self.way.sys;
         match sys.within(limits::CONNECT_WAIT, sys.net.connect(server.at)).await {
             Some(Ok(stream)) => {
-                self.tally.contact = true;
                 self.freight.note(Note::Connected(server.for_notes()));
                 Ok(stream)
             }
             Some(Err(error)) => {
                 use io::ErrorKind::{ConnectionRefused, ConnectionReset};
-                self.tally.contact |= matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                let answered = matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                // Where a captive portal leads all names to itself, it is what refuses.
+                let by_mx = matches!(self.destination.next, NextHop::Mx(_));
+                self.tally.contact |= answered && !(by_mx && is_inside(server.at.ip()));
                 Err(server.trouble(1, &format!("no connection: {error}")))
             }
             None => Err(server.trouble(1, "no connection: it took too long")),

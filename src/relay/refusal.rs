@@ -156,6 +156,13 @@ pub fn advice_on(text: &str, status: Status) -> &'static str {
     find(text, fits).map_or("", |(_, row)| row.advice)
 }
 
+/// What the owner of an account can do that refuses us with these words.
+pub fn owners_advice(text: &str) -> &'static str {
+    let known = [LOGIN_REFUSED, ACCOUNT_CLOSED].map(|status| advice_on(text, status));
+    let special = known.into_iter().find(|advice| !advice.is_empty());
+    special.unwrap_or("Correct the login in the settings.")
+}
+
 /// What was said, in the parts that the table knows.
 struct Said {
     code: u16,

@@ -97,6 +97,34 @@ impl Resolver {
         self.last_contact.get()
     }
 
+    /// Does anybody out there answer? The name servers are asked past the cache for `name`, which
+    /// should be one that nobody has asked for before: else a name server nearby answers from its
+    /// own cache, line or no line. That there is no such name is a good answer.
+    ///
+    /// # Errors
+    /// Nobody answers, or all names lead into a private network: so it is behind a captive portal,
+    /// until a person has accepted its terms. In words.
+    pub async fn looks_out(&self, name: &str) -> Result<(), String> {
+        let servers = self.servers.borrow().clone();
+        let question = Question { name: name.into(), kind: Kind::A };
+        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
+        let asked = self.sys.within(limits::PROBE_WAIT, asked).await;
+        let late = || Err("the name servers take too long".into());
+        let (response, place) = asked.unwrap_or_else(late)?;
+        self.first.set(place);
+        match response.answer {
+            Answer::Found(records) if records.iter().all(leads_inside) => {
+                Err("every name leads into a private network (a captive portal?)".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody would say what these names have; that is asked again at once.
+    pub fn forget_failures(&self) {
+        self.cache.borrow_mut().forget_failures();
+    }
+
     /// The hosts that take mail for `domain`, in the order to try: by preference, in any order
     /// among equals, at least 1 and at most [`limits::EXCHANGERS`]. RFC 5321 §5.1.
     ///
@@ -375,6 +403,30 @@ fn usable(record: &Data) -> Option<IpAddr> {
     let plain = address.to_canonical();
     let is_broadcast = matches!(plain, IpAddr::V4(four) if four.is_broadcast());
     (!plain.is_unspecified() && !plain.is_multicast() && !is_broadcast).then_some(address)
+}
+
+/// RFC 1918, RFC 6598, loopback and the like: no host of the internet has such an address.
+fn leads_inside(record: &Data) -> bool {
+    match record {
+        Data::A(address) => is_inside((*address).into()),
+        Data::Aaaa(address) => is_inside((*address).into()),
+        _ => false,
+    }
+}
+
+/// No address of the internet: of this machine or of a private network.
+pub fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            let shared = four.octets()[0] == 100 && (64..128).contains(&four.octets()[1]);
+            let local = four.is_loopback() || four.is_link_local() || four.is_unspecified();
+            four.is_private() || shared || local
+        }
+        IpAddr::V6(six) => {
+            let local = six.is_loopback() || six.is_unspecified();
+            local || six.is_unique_local() || six.is_unicast_link_local()
+        }
+    }
 }
 
 /// Letters, digits, hyphens and dots (and underscores, which some have); not an IP address.

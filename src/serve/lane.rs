@@ -8,6 +8,7 @@ mod failover;
 mod refused;
 
 use super::{
+    line,
     relay::Relay,
     work::{Attempt, Job},
 };
@@ -90,6 +91,8 @@ struct Rest {
     urgent: u64,
     outcome: Outcome,
     contact: bool,
+    /// How often the line had come back.
+    returns: u64,
 }
 
 /// A job with its place among all jobs.
@@ -212,10 +215,15 @@ impl Lanes {
     }
 
     fn rested(&self, lane: &Lane) -> Option<(Outcome, bool)> {
+        const NO_ROUTE: Status = Status::new(Class::Transient, 4, 4);
+        if let Some(why) = self.relay.line.bars(&lane.destination) {
+            return Some((Outcome::ours(NO_ROUTE, format!("offline: {why}")), false));
+        }
         let rest = lane.rest.borrow();
         let rest = rest.as_ref()?;
-        let valid =
-            rest.until > self.relay.sys.clock.now() && rest.urgent == self.relay.urgent.count();
+        let valid = rest.until > self.relay.sys.clock.now()
+            && rest.urgent == self.relay.urgent.count()
+            && (rest.contact || rest.returns == self.relay.line.returns());
         valid.then(|| (rest.outcome.clone(), rest.contact))
     }
 
@@ -327,7 +335,14 @@ impl Run {
     fn line_is_up(&self) {
         *self.lane.rest.borrow_mut() = None;
         self.lanes.is_usable(&self.lane);
-        self.relay.reached();
+        self.reached();
+    }
+
+    /// Somebody was reached; who is near proves nothing about the line while it is down.
+    fn reached(&self) {
+        if !(self.relay.line.is_offline() && line::is_near(&self.lane.destination)) {
+            self.relay.reached();
+        }
     }
 
     /// No host could be used: all that waits here shares that outcome, and what comes within the
@@ -508,7 +523,7 @@ impl Freight for Run {
                 self.relay.sys.spawn(seated.job.end_with(outcomes, reporter, tls));
             }
         }
-        self.relay.reached();
+        self.reached();
         Box::pin(std::future::ready(()))
     }
 

@@ -25,6 +25,7 @@ pub(super) const TABLE: &[Row] = &[
         ..ROW
     },
     Row {
+        codes: &[550, 553, 554],
         statuses: &[(2, 1)],
         advice: "The recipient's mailbox is switched off.",
         source: "RFC 3463 §3.3; https://support.google.com/a/answer/3726730",
@@ -240,7 +241,7 @@ pub(super) const TABLE: &[Row] = &[
         whose: Smarthost,
         codes: &[534, 535],
         means: Login,
-        advice: "User or password is wrong, or was changed: correct the login of the route.",
+        advice: "User or password is wrong, or was changed: correct the login in the settings.",
         source: "RFC 4954 §6",
         ..ROW
     },

@@ -68,6 +68,16 @@ impl Cache {
         *self = Cache::default();
     }
 
+    /// Know only what somebody has said.
+    pub(super) fn forget_failures(&mut self) {
+        let failed = |entry: &Entry| matches!(entry.known, Known::Failed(_));
+        let failures = self.entries.iter().filter(|(_, entry)| failed(entry));
+        let questions: Vec<Question> = failures.map(|(question, _)| question.clone()).collect();
+        for question in questions {
+            self.remove(&question);
+        }
+    }
+
     fn remove(&mut self, question: &Question) {
         if let Some(entry) = self.entries.remove(question) {
             self.octets -= entry.octets;
@@ -166,6 +176,18 @@ mod tests {
         assert!((400..2_000).contains(&kept), "{kept}");
         assert!(cache.find(&question("0.example"), secs(1)).is_none());
         assert!(cache.find(&question("1999.example"), secs(1)).is_some());
+        let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
+        assert_eq!(cache.octets, counted);
+    }
+
+    #[test]
+    fn failures_are_forgotten_and_answers_are_not() {
+        let mut cache = Cache::default();
+        cache.keep(&question("a.example"), Known::Failed("x".into()), None, secs(0));
+        cache.keep(&question("b.example"), Known::NoName, None, secs(0));
+        cache.forget_failures();
+        assert!(cache.find(&question("a.example"), secs(1)).is_none());
+        assert!(cache.find(&question("b.example"), secs(1)).is_some());
         let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
         assert_eq!(cache.octets, counted);
     }

@@ -26,7 +26,7 @@ impl Run {
         if let Some((Seated { job, _seat }, _)) = self.job.take() {
             self.lanes.pass_on(&self.lane, job, why, true);
         }
-        self.relay.reached();
+        self.reached();
         true
     }
 
@@ -50,6 +50,7 @@ impl Run {
             urgent: self.relay.urgent.count(),
             outcome: outcome.clone(),
             contact,
+            returns: self.relay.line.returns(),
         });
         for Seated { job, _seat } in self.lane.waiting.take() {
             self.lanes.pass_on(&self.lane, job, outcome, contact);

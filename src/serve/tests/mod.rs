@@ -10,6 +10,7 @@ mod failing;
 mod history;
 mod logins;
 mod queue;
+mod refusals;
 mod reports;
 mod server;
 mod signing;

@@ -184,6 +184,9 @@ impl Attempt {
     /// The attempt is over.
     async fn conclude(&self) {
         let relay = &self.relay;
+        if self.tried.get() && !self.contact.get() {
+            relay.doubt_line().await;
+        }
         let now = relay.sys.clock.now();
         let config = relay.config();
         let mut progress = self.progress();
@@ -218,7 +221,8 @@ impl Attempt {
     fn count_time(&self, config: &Config, progress: &mut Progress, now: Instant) {
         const EXPIRED: Status = Status::new(Class::Permanent, 4, 7);
         let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
-        if !(self.contact.get() || self.relay.was_reached(since)) {
+        let line_was_up = !self.relay.line.is_offline() && self.relay.was_reached(since);
+        if !(self.contact.get() || line_was_up) {
             return;
         }
         self.contact.set(true);
@@ -261,6 +265,11 @@ impl Attempt {
         let chance = relay.sys.dice.roll();
         if self.contact.get() {
             return schedule::backoff(&config.retry, attempts, chance);
+        }
+        if relay.line.is_offline() {
+            // Whoever looks for the line wakes it.
+            let most = limits::OFFLINE_WAIT_MAX.min(config.retry.max);
+            return schedule::backoff(&Retry { first: most, ..config.retry.clone() }, 1, chance);
         }
         // Pauses grow with the outage, too, though it is not held against the message. One that
         // gets through wakes them all: the more there are, the less often each need try.

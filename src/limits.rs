@@ -157,8 +157,8 @@ pub const LANE_REST: Duration = Duration::from_secs(20);
 /// How long a destination that refuses our login is left alone, unless a person changes something
 /// or asks for it: 4 tries an hour are below what makes servers lock accounts or ban addresses.
 pub const LOGIN_REST: Duration = Duration::from_mins(15);
-/// How long a smarthost whose quota is used up is left alone: such quotas are counted by the hour or
-/// the day, and often as a window that slides.
+/// How long a smarthost whose quota is used up is left alone: such quotas are counted by the hour
+/// or the day, and often as a window that slides.
 pub const QUOTA_REST: Duration = Duration::from_mins(15);
 /// Ways of one recipient: routes that match equally well.
 pub const WAYS: usize = 4;

@@ -137,7 +137,7 @@ impl Resolver {
         let reply = self.lookup(&Question { name: name.clone(), kind: Kind::Mx }).await;
         match reply.known {
             Known::Records(records) => self.ordered(&name, &records, reply.contact),
-            Known::NoData => self.implicit(&name, ipv6).await,
+            Known::NoData | Known::Unvouched => self.implicit(&name, ipv6).await,
             Known::NoName if self.hosts.borrow().addresses(&name).is_empty() => {
                 Err(permanent(1, 2, format!("{name} does not exist in DNS"), reply.contact))
             }
@@ -171,8 +171,25 @@ impl Resolver {
                 let text = format!("{name} has neither mail servers nor an address in DNS");
                 Err(permanent(1, 2, text, contact))
             }
+            Err(Missing { why: Why::Unvouched, contact }) if self.is_truthful().await => {
+                let text = format!("{name} has neither mail servers nor an address in DNS");
+                Err(permanent(1, 2, text, contact))
+            }
             Err(missing) => Err(missing.trouble(name)),
         }
+    }
+
+    /// Do the name servers know what all the world knows? A captive portal, or a router whose line
+    /// is down, says of every name that it does not exist, or that it is the portal: nothing may
+    /// bounce by that.
+    async fn is_truthful(&self) -> bool {
+        const ROOT: &str = "a.root-servers.net";
+        let servers = self.servers.borrow().clone();
+        let question = Question { name: ROOT.into(), kind: Kind::A };
+        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
+        let heard = self.sys.within(limits::PROBE_WAIT, asked).await;
+        let heard = heard.and_then(Result::ok).map(|(response, _)| response.answer);
+        matches!(heard, Some(Answer::Found(records)) if !records.iter().any(leads_inside))
     }
 
     fn ordered(
@@ -239,7 +256,7 @@ impl Resolver {
             let four = self.lookup(&question4).await;
             let six = match four.known {
                 // Only to tell "no address" from "none that may be used".
-                Known::NoData => self.lookup(&question6).await,
+                Known::NoData | Known::Unvouched => self.lookup(&question6).await,
                 _ => four.clone(),
             };
             (four, six)
@@ -292,6 +309,7 @@ impl Resolver {
             };
             let known = match response.answer {
                 Answer::Found(records) => Known::Records(records.into()),
+                Answer::NoData | Answer::NoName if response.ttl.is_none() => Known::Unvouched,
                 Answer::NoData => Known::NoData,
                 Answer::NoName => Known::NoName,
                 Answer::Elsewhere(name) => {
@@ -347,6 +365,8 @@ enum Why {
     NoData,
     /// There are some, which the configuration does not want.
     OnlyIpv6,
+    /// There are none, says somebody who may not know.
+    Unvouched,
     Failed(Rc<str>),
 }
 
@@ -356,6 +376,10 @@ impl Missing {
             Why::Failed(why) => return unanswered(host, &why),
             Why::NoName => format!("the mail server's name {host} does not exist in DNS"),
             Why::NoData => format!("the mail server {host} has no address in DNS"),
+            Why::Unvouched => {
+                let why = "the name servers deny it, and know no name at all (a captive portal?)";
+                return unanswered(host, why);
+            }
             Why::OnlyIpv6 => {
                 format!("{host} has only IPv6 addresses, and delivery.ipv6 is off")
             }
@@ -388,6 +412,7 @@ fn gather(four: &Reply, six: &Reply, ipv6: bool) -> Result<Vec<IpAddr>, Missing>
         _ if only_ipv6 => Why::OnlyIpv6,
         (Known::Failed(why), _) | (_, Known::Failed(why)) => Why::Failed(why.clone()),
         (Known::NoName, _) | (_, Known::NoName) => Why::NoName,
+        (Known::Unvouched, _) | (_, Known::Unvouched) => Why::Unvouched,
         _ => Why::NoData,
     };
     Err(Missing { why, contact })

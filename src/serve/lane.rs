@@ -216,7 +216,7 @@ impl Lanes {
 
     fn rested(&self, lane: &Lane) -> Option<(Outcome, bool)> {
         const NO_ROUTE: Status = Status::new(Class::Transient, 4, 4);
-        if let Some(why) = self.relay.line.bars(&lane.destination) {
+        if let Some(why) = self.relay.line.bars(&lane.destination, self.relay.urgent.count()) {
             return Some((Outcome::ours(NO_ROUTE, format!("offline: {why}")), false));
         }
         let rest = lane.rest.borrow();

@@ -46,6 +46,8 @@ pub struct Line {
 struct Offline {
     since: Instant,
     why: String,
+    /// How often a person had wanted everything tried now.
+    urgent: u64,
 }
 
 impl Line {
@@ -62,11 +64,16 @@ impl Line {
     }
 
     /// Why a connection to `destination` is not even tried. Who is near may be reached without the
-    /// line.
-    pub fn bars(&self, destination: &Destination) -> Option<String> {
+    /// line, and a person who wants everything tried now (for the `urgent`th time) shall see it
+    /// tried.
+    pub fn bars(&self, destination: &Destination, urgent: u64) -> Option<String> {
         let offline = self.offline.borrow();
-        let offline = offline.as_ref().filter(|_| !is_near(destination))?;
-        Some(offline.why.clone())
+        let offline = offline.as_ref().filter(|offline| offline.urgent == urgent)?;
+        (!is_near(destination)).then(|| offline.why.clone())
+    }
+
+    fn is_known_offline(&self, urgent: u64) -> bool {
+        self.offline.borrow().as_ref().is_some_and(|offline| offline.urgent == urgent)
     }
 
     /// How often the line has come back: whoever rests since nobody was reached before need not any
@@ -94,7 +101,7 @@ impl Relay {
     /// somebody was reached lately, or nobody could find out in time.
     pub async fn doubt_line(&self) {
         let lately = self.lately();
-        if self.line.is_offline() || self.was_reached(lately) {
+        if self.line.is_known_offline(self.urgent.count()) || self.was_reached(lately) {
             return;
         }
         let seen = self.line.looked.count();
@@ -130,15 +137,12 @@ impl Relay {
     }
 
     fn line_is_down(&self, why: String) {
-        let mut offline = self.line.offline.borrow_mut();
-        match offline.as_mut() {
-            Some(offline) => offline.why = why,
-            None => {
-                let since = self.sys.clock.now();
-                *offline = Some(Offline { since, why: why.clone() });
-                drop(offline);
-                self.tell(Event::new("offline").with("reason", why));
-            }
+        let now = self.sys.clock.now();
+        let known = self.line.offline.borrow().as_ref().map(|offline| offline.since);
+        let (since, urgent) = (known.unwrap_or(now), self.urgent.count());
+        *self.line.offline.borrow_mut() = Some(Offline { since, why: why.clone(), urgent });
+        if known.is_none() {
+            self.tell(Event::new("offline").with("reason", why));
         }
     }
 
@@ -161,9 +165,10 @@ impl Relay {
         let name = self.unheard_of();
         let Err(why) = self.resolver.looks_out(&name).await else { return Ok(()) };
         let config = self.config();
-        let smarthosts = route::smarthosts(&config);
-        for (_, smarthost) in smarthosts.iter().take(limits::PROBE_SMARTHOSTS) {
-            if self.greets(smarthost, config.delivery_ipv6).await {
+        let smarthosts = route::smarthosts(&config).into_iter().map(|(_, smarthost)| smarthost);
+        let far = smarthosts.filter(|smarthost| !is_near(smarthost));
+        for smarthost in far.take(limits::PROBE_SMARTHOSTS) {
+            if self.greets(&smarthost, config.delivery_ipv6).await {
                 return Ok(());
             }
         }

@@ -12,8 +12,8 @@ const ROW: Row =
 
 const SES: &str = "https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html";
 const GMAIL: &str = "https://support.google.com/a/answer/3726730";
-const EXCHANGE: &str = "https://learn.microsoft.com/exchange/mail-flow-best-practices/\
-                        non-delivery-reports-in-exchange-online/non-delivery-reports-in-exchange-online";
+const EXCHANGE: &str = "https://learn.microsoft.com/troubleshoot/exchange/email-delivery/ndr/\
+                        non-delivery-reports-in-exchange-online";
 
 /// Replies with a meaning of their own.
 pub(super) const TABLE: &[Row] = &[

@@ -21,73 +21,83 @@ fn taken(text: &str, server: Server, at: At) -> (String, Option<Meaning>) {
     (read.status.to_string(), about)
 }
 
-#[test]
-fn logins_and_accounts_wait_for_their_owner_and_the_advice_fits() {
-    use Meaning::{Account, Login};
-    for (text, means, advice) in [
-        ("534 5.7.9 Application-specific password required. Learn more - gsmtp", Login, "app pass"),
-        ("534 5.7.14 Please log in via your web browser and then try again.", Login, "browser"),
-        ("535 5.7.8 Username and Password not accepted. - gsmtp", Login, "wrong"),
-        (
-            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for \
+/// What is said, what it means, and a word of the advice.
+const OWNERS: &[(&str, Meaning, &str)] = &[
+    (
+        "534 5.7.9 Application-specific password required. Learn more - gsmtp",
+        Meaning::Login,
+        "app pass",
+    ),
+    (
+        "534 5.7.14 Please log in via your web browser and then try again.",
+        Meaning::Login,
+        "browser",
+    ),
+    ("535 5.7.8 Username and Password not accepted. - gsmtp", Meaning::Login, "wrong"),
+    (
+        "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for \
              the Tenant. Visit https://aka.ms/smtp_auth_disabled",
-            Login,
-            "OAuth 2",
-        ),
-        (
-            "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
-            Login,
-            "OAu",
-        ),
-        ("535 5.7.3 Authentication unsuccessful", Login, "wrong"),
-        ("535 Authentication Credentials Invalid", Login, "wrong"),
-        ("535 5.7.0 (#AUTH005) Too many bad auth attempts.", Login, "wrong"),
-        ("530 5.7.0 Must issue a STARTTLS command first", Login, "TLS"),
-        ("530 5.7.0 Authentication Required. - gsmtp", Login, "wants a login"),
-        ("530 5.7.57 Client not authenticated to send mail.", Login, "wants a login"),
-        ("525 5.7.1 Unauthorized IP address", Account, "on its list"),
-        ("550 5.1.8 Access denied, bad outbound sender. S", Account, "spam"),
-        (
-            "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process \
+        Meaning::Login,
+        "OAuth 2",
+    ),
+    (
+        "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+        Meaning::Login,
+        "OAu",
+    ),
+    ("535 5.7.3 Authentication unsuccessful", Meaning::Login, "wrong"),
+    ("535 Authentication Credentials Invalid", Meaning::Login, "wrong"),
+    ("535 5.7.0 (#AUTH005) Too many bad auth attempts.", Meaning::Login, "wrong"),
+    ("530 5.7.0 Must issue a STARTTLS command first", Meaning::Login, "TLS"),
+    ("530 5.7.0 Authentication Required. - gsmtp", Meaning::Login, "wants a login"),
+    ("530 5.7.57 Client not authenticated to send mail.", Meaning::Login, "wants a login"),
+    ("525 5.7.1 Unauthorized IP address", Meaning::Account, "on its list"),
+    ("550 5.1.8 Access denied, bad outbound sender. S", Meaning::Account, "spam"),
+    (
+        "554 5.2.0 STOREDRV.Submission.Exception:OutboundSpamException; Failed to process \
              message due to a permanent exception with message WASCL UserAction verdict is not \
              None. Actual verdict is Suspend, ShowTierUpgrade.",
-            Account,
-            "spam",
-        ),
-        ("550 5.7.705 Access denied, tenant has exceeded threshold.", Account, "spam"),
-        ("550 5.7.501 Access denied, spam abuse detected.", Account, "spam"),
-        (
-            "554 Message rejected: Sending paused for this account. For more information, please \
+        Meaning::Account,
+        "spam",
+    ),
+    ("550 5.7.705 Access denied, tenant has exceeded threshold.", Meaning::Account, "spam"),
+    ("550 5.7.501 Access denied, spam abuse detected.", Meaning::Account, "spam"),
+    (
+        "554 Message rejected: Sending paused for this account. For more information, please \
              check the inbox of the email address associated with your AWS account.",
-            Account,
-            "paused",
-        ),
-        (
-            "554 Message rejected: Email address is not verified. The following identities \
+        Meaning::Account,
+        "paused",
+    ),
+    (
+        "554 Message rejected: Email address is not verified. The following identities \
              failed the check in region EU-WEST-1: carol@example.org",
-            Account,
-            "verify",
-        ),
-        ("550 The from address does not match a verified Sender Identity.", Account, "verify"),
-        (
-            "554 Access denied: User `arn:aws:iam::1:user/x' is not authorized to perform \
+        Meaning::Account,
+        "verify",
+    ),
+    ("550 The from address does not match a verified Sender Identity.", Meaning::Account, "verify"),
+    (
+        "554 Access denied: User `arn:aws:iam::1:user/x' is not authorized to perform \
           `ses:SendRawEmail'",
-            Account,
-            "right",
-        ),
-        ("502 5.7.0 Your SMTP account is not yet activated.", Account, "unlocked"),
-        (
-            "421 Domain sandbox1.mailgun.org is not allowed to send: Free accounts are for test \
+        Meaning::Account,
+        "right",
+    ),
+    ("502 5.7.0 Your SMTP account is not yet activated.", Meaning::Account, "unlocked"),
+    (
+        "421 Domain sandbox1.mailgun.org is not allowed to send: Free accounts are for test \
              purposes only.",
-            Account,
-            "unlocked",
-        ),
-        ("550 5.7.0 Payment required: your invoice is overdue", Account, "paid"),
-        ("535 5.7.13 User Account Disabled", Account, "closed"),
-        ("550 5.7.1 Your account has been temporarily suspended", Account, "closed"),
-        ("554 5.7.1 <me>: Sender address rejected: account is locked", Account, "closed"),
-    ] {
-        let status = if means == Login { LOGIN_REFUSED } else { ACCOUNT_CLOSED };
+        Meaning::Account,
+        "unlocked",
+    ),
+    ("550 5.7.0 Payment required: your invoice is overdue", Meaning::Account, "paid"),
+    ("535 5.7.13 User Account Disabled", Meaning::Account, "closed"),
+    ("550 5.7.1 Your account has been temporarily suspended", Meaning::Account, "closed"),
+    ("554 5.7.1 <me>: Sender address rejected: account is locked", Meaning::Account, "closed"),
+];
+
+#[test]
+fn logins_and_accounts_wait_for_their_owner_and_the_advice_fits() {
+    for &(text, means, advice) in OWNERS {
+        let status = if means == Meaning::Login { LOGIN_REFUSED } else { ACCOUNT_CLOSED };
         for at in [At::Session, At::Message] {
             let read = read(said(text), SMART, at);
             assert_eq!(read.status, status, "{text}");

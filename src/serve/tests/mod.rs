@@ -8,6 +8,7 @@ mod doors;
 mod exposition;
 mod failing;
 mod history;
+mod line;
 mod logins;
 mod queue;
 mod refusals;

@@ -116,6 +116,10 @@ impl Resolver {
             Answer::Found(records) if records.iter().all(leads_inside) => {
                 Err("every name leads into a private network (a captive portal?)".into())
             }
+            Answer::NoName | Answer::NoData if response.ttl.is_none() => {
+                let known = self.is_truthful().await;
+                known.then_some(()).ok_or_else(|| "no name is known (a captive portal?)".into())
+            }
             _ => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ class Taken:
 
 
 class Script:
-    """Listens at `name`'s address. `answer(server, session, verb, line)` may return a reply, CLOSE, or None for the usual one.
+    """Listens at `name`'s address, or at that address. `answer(server, session, verb, line)` may return a reply, CLOSE, or None for the usual one.
 
     `tls`: a context for STARTTLS (from the first octet at port 465), or a text to say instead of a handshake.
     Verbs: CONNECT, the first word of each command, DOT at the end of a message. `taken` has what was accepted."""
@@ -42,7 +42,8 @@ class Script:
         self.tls, self.extensions = tls, extensions
         self.taken, self.sessions, self.said, self.faults = [], 0, [], []
         self.implicit = port == 465
-        self.server = socket.create_server((HOSTS[name], port))
+        host = HOSTS.get(name, name)
+        self.server = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def __enter__(self):

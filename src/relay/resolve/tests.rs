@@ -498,8 +498,10 @@ fn who_knows_no_name_at_all_is_not_believed_that_there_is_none() {
     assert!(heard.expect_err("inside").contains("captive portal"));
     let (world, sys) = serve(vec![]);
     assert_eq!(world.run(resolver(&sys).looks_out("x.example")), Ok(()), "that is an answer");
-    let (world, sys) = World::new(|_| Ok(vec![fails(REFUSED)]));
-    assert!(world.run(resolver(&sys).looks_out("x.example")).is_err());
+    for rcode in [REFUSED, NXDOMAIN, 0] {
+        let (world, sys) = World::new(move |_| Ok(vec![fails(rcode)]));
+        assert!(world.run(resolver(&sys).looks_out("x.example")).is_err(), "{rcode}");
+    }
     let (world, sys) = World::new(|_| Ok(vec![]));
     let before = world.now.get();
     assert!(world.run(resolver(&sys).looks_out("x.example")).is_err());

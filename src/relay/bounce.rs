@@ -198,6 +198,10 @@ impl Concerned<'_> {
         self.outcome.is_none_or(|outcome| outcome.status.class == Class::Transient)
     }
 
+    fn is_expanded(&self) -> bool {
+        self.recipient.notify.is_expanded()
+    }
+
     fn by(&self) -> &str {
         self.outcome.map_or("", |outcome| &outcome.by)
     }
@@ -219,6 +223,7 @@ fn machine_part(kind: Kind, about: &About<'_>, concerned: &[Concerned<'_>], form
         let action = match kind {
             Kind::Failure => Action::Failed,
             Kind::Delay => Action::Delayed,
+            Kind::Success if one.is_expanded() => Action::Expanded,
             Kind::Success if one.by().is_empty() => Action::Delivered,
             Kind::Success => Action::Relayed,
         };
@@ -381,6 +386,9 @@ impl Words<'_> {
 
     fn arrived(&self) -> &'static str {
         let here = self.concerned.iter().filter(|one| one.by().is_empty()).count();
+        if self.concerned.iter().all(Concerned::is_expanded) {
+            return "distributed";
+        }
         match here {
             0 => "passed on",
             all if all == self.concerned.len() => "delivered",
@@ -392,6 +400,11 @@ impl Words<'_> {
     fn recipient(&self, one: Concerned<'_>, text: &mut String) {
         let said = match (self.kind, one.by(), one.outcome.is_some()) {
             (_, _, false) => "It could not be tried at all.".into(),
+            (Kind::Success, ..) if one.is_expanded() => {
+                "This address stands for several, and the message is on its way to all of them. \
+                 There will be no further report unless it does not reach one."
+                    .into()
+            }
             (Kind::Success, "", _) => "It is in the mailbox.".to_string(),
             (Kind::Success, by, _) => {
                 format!("It was passed on to {by}, from where there will be no further report.")

@@ -60,6 +60,7 @@ impl Event {
                 f("reply"),
                 f("next")
             ),
+            "expanded" => format!("{} stands for several addresses.", listed(f("to"))),
             "failed" => {
                 format!("Failed for {}: {}{}.", listed(f("to")), said(f("host")), f("reply"))
             }

@@ -5,7 +5,7 @@ use super::{
         lane::Lanes,
         relay::{Relay, count},
     },
-    days,
+    EXPANDED, days,
 };
 use crate::{
     config::{Config, Retry},
@@ -314,7 +314,9 @@ impl Attempt {
             }
         }
         for (told, addresses) in ends {
-            self.count(told.outcome.status.class, addresses.len());
+            if told.outcome.status != EXPANDED {
+                self.count(told.outcome.status.class, addresses.len());
+            }
             for to in trace::lists(&addresses) {
                 self.relay.tell(self.told(&told, &to, wait));
             }
@@ -341,6 +343,7 @@ impl Attempt {
             Class::Success if !mailbox.is_empty() => {
                 self.event("delivered").with("to", to).with("mailbox", mailbox)
             }
+            Class::Success if outcome.status == EXPANDED => self.event("expanded").with("to", to),
             Class::Success => said(self.event("delivered").with("to", to)).with("tls", tls),
             Class::Permanent => said(self.event("failed").with("to", to)),
             Class::Transient => {

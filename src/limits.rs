@@ -188,7 +188,7 @@ pub const PROBE_SMARTHOSTS: usize = 2;
 /// Octets of a greeting that are looked at.
 pub const PROBE_GREETING_BYTES: usize = 64;
 /// How long a proof of the line is one: an attempt that reaches nobody later asks for another.
-pub const PROBE_KEPT: Duration = Duration::from_secs(30);
+pub const PROBE_KEPT: Duration = Duration::from_secs(1);
 /// When a message is tried again after a fault of ours.
 pub const STUMBLE_WAIT: Duration = Duration::from_mins(1);
 

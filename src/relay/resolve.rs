@@ -21,7 +21,7 @@ use crate::{
     sys::{Signal, Sys},
     time::Instant,
 };
-use cache::{Cache, Known};
+use cache::{Cache, Denied, Known};
 use files::Hosts;
 use std::{
     cell::{Cell, RefCell},
@@ -141,7 +141,7 @@ impl Resolver {
         let reply = self.lookup(&Question { name: name.clone(), kind: Kind::Mx }).await;
         match reply.known {
             Known::Records(records) => self.ordered(&name, &records, reply.contact),
-            Known::NoData | Known::Unvouched => self.implicit(&name, ipv6).await,
+            Known::NoData | Known::Unvouched(_) => self.implicit(&name, ipv6).await,
             Known::NoName if self.hosts.borrow().addresses(&name).is_empty() => {
                 Err(permanent(1, 2, format!("{name} does not exist in DNS"), reply.contact))
             }
@@ -175,7 +175,9 @@ impl Resolver {
                 let text = format!("{name} has neither mail servers nor an address in DNS");
                 Err(permanent(1, 2, text, contact))
             }
-            Err(Missing { why: Why::Unvouched, contact }) if self.is_truthful().await => {
+            Err(Missing { why: Why::Unvouched(Denied::Name), contact })
+                if self.is_truthful().await =>
+            {
                 let text = format!("{name} has neither mail servers nor an address in DNS");
                 Err(permanent(1, 2, text, contact))
             }
@@ -260,7 +262,7 @@ impl Resolver {
             let four = self.lookup(&question4).await;
             let six = match four.known {
                 // Only to tell "no address" from "none that may be used".
-                Known::NoData | Known::Unvouched => self.lookup(&question6).await,
+                Known::NoData | Known::Unvouched(_) => self.lookup(&question6).await,
                 _ => four.clone(),
             };
             (four, six)
@@ -313,7 +315,8 @@ impl Resolver {
             };
             let known = match response.answer {
                 Answer::Found(records) => Known::Records(records.into()),
-                Answer::NoData | Answer::NoName if response.ttl.is_none() => Known::Unvouched,
+                Answer::NoData if response.ttl.is_none() => Known::Unvouched(Denied::Data),
+                Answer::NoName if response.ttl.is_none() => Known::Unvouched(Denied::Name),
                 Answer::NoData => Known::NoData,
                 Answer::NoName => Known::NoName,
                 Answer::Elsewhere(name) => {
@@ -370,7 +373,7 @@ enum Why {
     /// There are some, which the configuration does not want.
     OnlyIpv6,
     /// There are none, says somebody who may not know.
-    Unvouched,
+    Unvouched(Denied),
     Failed(Rc<str>),
 }
 
@@ -380,9 +383,13 @@ impl Missing {
             Why::Failed(why) => return unanswered(host, &why),
             Why::NoName => format!("the mail server's name {host} does not exist in DNS"),
             Why::NoData => format!("the mail server {host} has no address in DNS"),
-            Why::Unvouched => {
+            Why::Unvouched(Denied::Name) => {
                 let why = "the name servers deny it, and know no name at all (a captive portal?)";
                 return unanswered(host, why);
+            }
+            // So says a server that is asked for a zone that it does not have.
+            Why::Unvouched(Denied::Data) => {
+                return unanswered(host, "an empty answer, for which nobody vouches (is it lame?)");
             }
             Why::OnlyIpv6 => {
                 format!("{host} has only IPv6 addresses, and delivery.ipv6 is off")
@@ -416,7 +423,7 @@ fn gather(four: &Reply, six: &Reply, ipv6: bool) -> Result<Vec<IpAddr>, Missing>
         _ if only_ipv6 => Why::OnlyIpv6,
         (Known::Failed(why), _) | (_, Known::Failed(why)) => Why::Failed(why.clone()),
         (Known::NoName, _) | (_, Known::NoName) => Why::NoName,
-        (Known::Unvouched, _) | (_, Known::Unvouched) => Why::Unvouched,
+        (Known::Unvouched(denied), _) | (_, Known::Unvouched(denied)) => Why::Unvouched(*denied),
         _ => Why::NoData,
     };
     Err(Missing { why, contact })

@@ -349,8 +349,18 @@ impl Run {
     /// next moments too, unless another connection of this lane works.
     fn fail(&mut self, outcome: &Outcome, contact: bool) {
         if self.lane.runners.get() == 1 || self.lane.rest.borrow().is_some() {
-            self.rest(outcome, contact);
+            return self.rest(outcome, contact);
         }
+        if contact {
+            return;
+        }
+        // The other one may hang, for the line is down: then nothing waits for it here.
+        let (lanes, lane, outcome) = (self.lanes.clone(), self.lane.clone(), outcome.clone());
+        self.relay.sys.spawn(async move {
+            if !lanes.relay.has_line().await && lanes.relay.line.is_offline() {
+                lanes.set_aside(&lane, &outcome, false);
+            }
+        });
     }
 
     /// A person has to see to it.

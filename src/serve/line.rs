@@ -97,12 +97,16 @@ pub fn is_near(destination: &Destination) -> bool {
 }
 
 impl Relay {
-    /// An attempt has reached nobody: is that the line's fault? When this returns it is known, or
-    /// somebody was reached lately, or nobody could find out in time.
-    pub async fn doubt_line(&self) {
-        let lately = self.lately();
-        if self.line.is_known_offline(self.urgent.count()) || self.was_reached(lately) {
-            return;
+    /// An attempt has reached nobody: was it not the line's fault? True where somebody was reached
+    /// just now, or is found now; false also where nobody could find out in time.
+    pub async fn has_line(&self) -> bool {
+        let now = self.sys.clock.now();
+        let kept = u64::try_from(limits::PROBE_KEPT.as_millis()).expect("a moment");
+        if self.line.is_known_offline(self.urgent.count()) {
+            return false;
+        }
+        if self.was_reached(Instant(now.0.saturating_sub(kept))) {
+            return true;
         }
         let seen = self.line.looked.count();
         self.line.doubt.raise();
@@ -115,13 +119,7 @@ impl Relay {
             },
         );
         self.sys.within(limits::PROBE_WAIT * 2, known).await;
-    }
-
-    /// The moment since when somebody who was reached proves that the line is up.
-    fn lately(&self) -> Instant {
-        let now = self.sys.clock.now();
-        let kept = u64::try_from(limits::PROBE_KEPT.as_millis()).expect("half a minute");
-        Instant(now.0.saturating_sub(kept))
+        !self.line.is_offline() && self.was_reached(now)
     }
 
     /// Somebody was reached: whatever waits for the line is due.

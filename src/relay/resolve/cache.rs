@@ -18,9 +18,18 @@ pub(super) enum Known {
     NoName,
     /// One of these two, it was said, but no zone's own servers vouch for it: they would have sent
     /// the SOA with it. RFC 2308 §3.
-    Unvouched,
+    Unvouched(Denied),
     /// Nobody would say, and why.
     Failed(Rc<str>),
+}
+
+/// What is said not to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The name.
+    Name,
+    /// Such records.
+    Data,
 }
 
 /// Answers by question. Its room is [`limits::DNS_CACHE_BYTES`]; what ends soonest makes way.
@@ -99,7 +108,7 @@ fn lifetime(known: &Known, ttl: Option<u32>) -> Duration {
     let said = ttl.filter(|ttl| i32::try_from(*ttl).is_ok()).unwrap_or(0);
     let most = match known {
         Known::Records(_) => limits::DNS_TTL_MAX,
-        Known::NoData | Known::NoName | Known::Unvouched => limits::DNS_NEGATIVE_TTL_MAX,
+        Known::NoData | Known::NoName | Known::Unvouched(_) => limits::DNS_NEGATIVE_TTL_MAX,
         Known::Failed(_) => return limits::DNS_FAILURE_TTL,
     };
     Duration::from_secs(u64::from(said)).clamp(limits::DNS_TTL_MIN, most)
@@ -117,7 +126,7 @@ fn octets(question: &Question, known: &Known) -> usize {
             size_of_val::<[Data]>(records) + records.iter().map(text).sum::<usize>()
         }
         Known::Failed(why) => why.len(),
-        Known::NoData | Known::NoName | Known::Unvouched => 0,
+        Known::NoData | Known::NoName | Known::Unvouched(_) => 0,
     };
     size_of::<(Question, Entry)>() + question.name.len() + contents
 }

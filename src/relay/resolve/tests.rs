@@ -477,7 +477,7 @@ fn who_knows_no_name_at_all_is_not_believed_that_there_is_none() {
     // What the root's server is said to have, and whether a bounce may follow.
     for (rcode, known, believed) in [
         (NXDOMAIN, Some(root()), true),
-        (0, Some(root()), true),
+        (0, Some(root()), false),
         (NXDOMAIN, None, false),
         (0, None, false),
         (NXDOMAIN, Some(a("a.root-servers.net", 60, [10, 0, 0, 1])), false),

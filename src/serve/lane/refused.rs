@@ -1,6 +1,6 @@
 //! A server that refuses us, not a message: our login, our account, our internet address.
 
-use super::{Rest, Run, Seated};
+use super::{Lane, Lanes, Rest, Run, Seated};
 use crate::{
     limits,
     proto::status::Outcome,
@@ -9,6 +9,7 @@ use crate::{
         refusal::{self, Meaning},
     },
 };
+use std::rc::Rc;
 
 impl Run {
     /// Is it about us what became of the current message? Then it goes another way, or waits; so
@@ -52,9 +53,16 @@ impl Run {
             contact,
             returns: self.relay.line.returns(),
         });
-        for Seated { job, _seat } in self.lane.waiting.take() {
-            self.lanes.pass_on(&self.lane, job, outcome, contact);
+        self.lanes.set_aside(&self.lane, outcome, contact);
+    }
+}
+
+impl Lanes {
+    /// What waits in a lane goes another way, or has this outcome.
+    pub(super) fn set_aside(self: &Rc<Self>, lane: &Lane, outcome: &Outcome, contact: bool) {
+        for Seated { job, _seat } in lane.waiting.take() {
+            self.pass_on(lane, job, outcome, contact);
         }
-        self.lanes.wake(&self.lane.parked, usize::MAX);
+        self.wake(&lane.parked, usize::MAX);
     }
 }

@@ -102,8 +102,7 @@ fn an_alias_of_several_is_reported_as_expanded_once_and_its_targets_only_where_t
     let of = |action: &str| told.iter().filter(|told| told.contains(action)).count();
     assert_eq!((of("Action: expanded"), of("Action: failed"), told.len()), (1, 1, 3), "{told:?}");
     let expanded = told.iter().find(|told| told.contains("Action: expanded")).expect("one");
-    for has in ["Final-Recipient: rfc822; all@home.test", "Status: 2.1.0", "was distributed"]
-    {
+    for has in ["Final-Recipient: rfc822; all@home.test", "Status: 2.1.0", "was distributed"] {
         assert!(expanded.contains(has), "{has}: {expanded}");
     }
     let failed = told.iter().find(|told| told.contains("Action: failed")).expect("one");

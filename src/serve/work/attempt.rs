@@ -184,8 +184,8 @@ impl Attempt {
     /// The attempt is over.
     async fn conclude(&self) {
         let relay = &self.relay;
-        if self.tried.get() && !self.contact.get() {
-            relay.doubt_line().await;
+        if self.tried.get() && !self.contact.get() && relay.has_line().await {
+            self.contact.set(true);
         }
         let now = relay.sys.clock.now();
         let config = relay.config();
@@ -221,11 +221,9 @@ impl Attempt {
     fn count_time(&self, config: &Config, progress: &mut Progress, now: Instant) {
         const EXPIRED: Status = Status::new(Class::Permanent, 4, 7);
         let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
-        let line_was_up = !self.relay.line.is_offline() && self.relay.was_reached(since);
-        if !(self.contact.get() || line_was_up) {
+        if !self.contact.get() {
             return;
         }
-        self.contact.set(true);
         progress.attempts = progress.attempts.saturating_add(1);
         // Where nobody but a person can mend it, it waits for that person, however long it takes.
         let barred = |n: &usize| {

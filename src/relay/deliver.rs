@@ -218,6 +218,9 @@ enum Ended {
     Unusable(Outcome),
     /// It was not, by TLS.
     Tls(TlsError),
+    /// It was not: the connection broke while it was encrypted by an engine that not every server
+    /// gets on with once the handshake is over. There is another engine.
+    Broken(Outcome),
 }
 
 struct Run<'a> {
@@ -273,7 +276,10 @@ impl Run<'_> {
             match self.session(server, security).await {
                 Ended::Used => return Ok(()),
                 Ended::Unusable(outcome) => return Err(outcome),
-                Ended::Tls(TlsError::OtherEngine(_)) if !other_engine => other_engine = true,
+                Ended::Tls(TlsError::OtherEngine(_)) | Ended::Broken(_) if !other_engine => {
+                    other_engine = true;
+                }
+                Ended::Broken(outcome) => return Err(outcome),
                 Ended::Tls(error) if security == Security::May && self.may_speak_in_clear() => {
                     self.freight.note(Note::InClear(server.for_notes(), error));
                     security = Security::None;
@@ -310,6 +316,7 @@ impl Run<'_> {
             destination: self.destination,
             freight: self.freight,
             ready: false,
+            small_engine: false,
             unusable: None,
             unreadable: None,
         };
@@ -360,6 +367,8 @@ struct Clerk<'a> {
     freight: &'a mut dyn Freight,
     /// The session has asked for mail.
     ready: bool,
+    /// It is encrypted by embedded-tls.
+    small_engine: bool,
     unusable: Option<Outcome>,
     /// Why the current message could not be read.
     unreadable: Option<io::Error>,
@@ -401,6 +410,7 @@ impl Handler<Session> for Clerk<'_> {
         };
         let encrypted = self.sys.tls.connect(plain, self.server.name, trust).await?;
         let facts = encrypted.tls().unwrap_or_default();
+        self.small_engine = facts.engine == "embedded-tls";
         self.freight.note(Note::Encrypted(self.server.for_notes(), facts));
         Ok(encrypted)
     }
@@ -426,6 +436,7 @@ impl Clerk<'_> {
         if let Some(outcome) = self.unusable {
             return Ended::Unusable(outcome);
         }
+        let broken = self.small_engine && matches!(&end, End::PeerGone(why) if !why.is_empty());
         let lost = match (&self.unreadable, end) {
             (Some(error), _) => {
                 let status = Status::new(Class::Transient, 3, 0);
@@ -443,7 +454,11 @@ impl Clerk<'_> {
         if let Some(outcomes) = session.break_off(&lost) {
             self.report(outcomes, Reporter::Us).await;
         }
-        if self.ready { Ended::Used } else { Ended::Unusable(lost) }
+        match self.ready {
+            true => Ended::Used,
+            false if broken => Ended::Broken(lost),
+            false => Ended::Unusable(lost),
+        }
     }
 }
 

@@ -43,7 +43,7 @@ def exchanger(preference, host):
 def reply(question, code=0, records=(), vouched=False):
     """`vouched`: with the SOA that real servers add to a no."""
     soa = encoded("ns.test") + encoded("hostmaster.test") + struct.pack(">5I", 1, 60, 60, 60, 60)
-    authority = [record(SOA, soa, b"\0")] if vouched else []
+    authority = [record(SOA, soa, encoded("liar.test"))] if vouched else []
     head = struct.pack(">HHHHH", 0x8180 | code, 1, len(records), len(authority), 0)
     return question.id + head + question.question + b"".join([*records, *authority])
 

@@ -145,7 +145,7 @@ def what_waits_for_a_cable_goes_out_within_two_seconds_of_its_return():
         time.sleep(8)  # it would have looked by itself once or twice
         assert server.sessions == sessions
         waiting = w.waiting(letters[0].mark)
-        assert waiting["attempts"] == 0 and "offline" in waiting["reason"], waiting
+        assert waiting["attempts"] == 0 and "nobody outside could be reached" in waiting["reason"], waiting
         began = time.time()
         cable.put_in()
         until(lambda: all(server.find(letter.mark) for letter in letters), 10, "all of them")

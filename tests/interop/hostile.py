@@ -1,5 +1,6 @@
 """Receivers that do their worst: endless, late and broken replies, TLS that ends in the middle or goes on about itself."""
 import os
+import queue
 import subprocess
 import threading
 import time
@@ -137,12 +138,15 @@ class Talker:
         if not os.path.exists(base + ".pem"):
             certificate(base + ".pem", base + ".key", "mx.script.test")
         self.heard, self.surprise = b"", surprise
+        # Connections so far, and what came by which of them: who has gone is not answered any more.
+        self.number, self.lines = 0, queue.Queue()
         self.p = subprocess.Popen(
             ["openssl", "s_server", "-accept", HOSTS[host] + ":465", "-cert", base + ".pem", "-key", base + ".key", "-crlf",
              *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         world.started.append(self.p)
         self.ready = threading.Event()
-        threading.Thread(target=self.serve, daemon=True).start()
+        for work in (self.listen, self.serve):
+            threading.Thread(target=work, daemon=True).start()
         assert self.ready.wait(10), "openssl does not listen"
 
     def say(self, line):
@@ -155,11 +159,19 @@ class Talker:
             self.p.stdin.flush()
             time.sleep(0.1)
 
-    def serve(self):
-        in_data = False
+    def listen(self):
         for line in self.p.stdout:
             if line.startswith(b"ACCEPT"):
                 self.ready.set()
+            self.number += line.startswith(b"CIPHER is")
+            self.lines.put((self.number, line))
+
+    def serve(self):
+        in_data = False
+        while self.p.poll() is None:
+            number, line = self.lines.get()
+            if number != self.number:
+                continue
             if line.startswith(b"CIPHER is"):
                 self.say(b"220 talker ready")
             if in_data:

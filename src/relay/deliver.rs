@@ -275,11 +275,10 @@ impl Run<'_> {
         loop {
             match self.session(server, security).await {
                 Ended::Used => return Ok(()),
-                Ended::Unusable(outcome) => return Err(outcome),
                 Ended::Tls(TlsError::OtherEngine(_)) | Ended::Broken(_) if !other_engine => {
                     other_engine = true;
                 }
-                Ended::Broken(outcome) => return Err(outcome),
+                Ended::Unusable(outcome) | Ended::Broken(outcome) => return Err(outcome),
                 Ended::Tls(error) if security == Security::May && self.may_speak_in_clear() => {
                     self.freight.note(Note::InClear(server.for_notes(), error));
                     security = Security::None;

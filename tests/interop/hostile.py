@@ -150,14 +150,13 @@ class Talker:
         assert self.ready.wait(10), "openssl does not listen"
 
     def say(self, line):
-        """Not all that is said is heard: who does not like the surprise has gone."""
-        self.p.stdin.write(line + b"\n")
-        self.p.stdin.flush()
-        if self.surprise:
-            time.sleep(0.1)  # it looks at the first octet of what it reads at once
-            self.p.stdin.write(self.surprise + b"\n")
-            self.p.stdin.flush()
-            time.sleep(0.1)
+        for words in [line] + ([self.surprise] if self.surprise else []):
+            try:
+                self.p.stdin.write(words + b"\n")
+                self.p.stdin.flush()
+            except BrokenPipeError:
+                return  # it has ended
+            time.sleep(0.1 if self.surprise else 0)  # it looks at the first octet of what it reads at once
 
     def listen(self):
         for line in self.p.stdout:
@@ -174,6 +173,8 @@ class Talker:
                 continue
             if line.startswith(b"CIPHER is"):
                 self.say(b"220 talker ready")
+            if line.startswith(b"SSL_do_handshake"):
+                continue  # its own words
             if in_data:
                 self.heard += line
                 if line.strip() == b".":

@@ -67,7 +67,6 @@ pub(super) const TABLE: &[Row] = &[
         means: Login,
         advice: "Log in to the account once in a browser, and confirm there that it was you.",
         source: GMAIL,
-        ..ROW
     },
     Row {
         whose: Smarthost,
@@ -79,7 +78,6 @@ pub(super) const TABLE: &[Row] = &[
                  OAuth 2, or have an administrator allow authenticated SMTP.",
         source: "https://learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/\
                  authenticated-client-smtp-submission",
-        ..ROW
     },
     Row {
         whose: Smarthost,

@@ -66,13 +66,12 @@ impl Notices {
             });
             match took {
                 Poll::Pending if came => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(_)) => came = true,
                 // Notices were lost, for there were too many: that is news, too.
                 Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
                     came = true;
                 }
-                Poll::Ready(Err(_)) => return Poll::Pending,
+                Poll::Pending | Poll::Ready(Err(_)) => return Poll::Pending,
             }
         }
         Poll::Ready(())

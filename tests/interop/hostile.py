@@ -173,7 +173,7 @@ class Talker:
                 continue
             if line.startswith(b"CIPHER is"):
                 self.say(b"220 talker ready")
-            if line.startswith(b"SSL_do_handshake"):
+            if line.startswith((b"SSL_do_handshake", b"Read BLOCK", b"Write BLOCK")):
                 continue  # its own words
             if in_data:
                 self.heard += line

@@ -157,6 +157,9 @@ pub const LANE_REST: Duration = Duration::from_secs(20);
 /// How long a destination that refuses our login is left alone, unless a person changes something
 /// or asks for it: 4 tries an hour are below what makes servers lock accounts or ban addresses.
 pub const LOGIN_REST: Duration = Duration::from_mins(15);
+/// How long a smarthost whose quota is used up is left alone: such quotas are counted by the hour
+/// or the day, and often as a window that slides.
+pub const QUOTA_REST: Duration = Duration::from_mins(15);
 /// Ways of one recipient: routes that match equally well.
 pub const WAYS: usize = 4;
 /// Longest rest of a way that fails again and again while there is another. Then one connection
@@ -170,6 +173,22 @@ pub const OFFLINE_WAIT: Duration = Duration::from_mins(5);
 pub const OFFLINE_CROWD: usize = 100;
 /// Longest such wait.
 pub const OFFLINE_WAIT_MAX: Duration = Duration::from_hours(1);
+/// While offline: time before the next look for the line, at first and at most, where the kernel
+/// does not tell of a change sooner. Each costs a datagram to a name server, and a connection to a
+/// smarthost where there is one.
+pub const PROBE_PAUSES: [Duration; 2] = [Duration::from_secs(5), Duration::from_mins(1)];
+/// Shortest time between two looks: a link that flaps makes no storm.
+pub const PROBE_PAUSE_MIN: Duration = Duration::from_millis(300);
+/// Longest look.
+pub const PROBE_WAIT: Duration = Duration::from_secs(10);
+/// How long a smarthost may take to greet who only looks.
+pub const PROBE_GREETING_WAIT: Duration = Duration::from_secs(5);
+/// Smarthosts that are looked for.
+pub const PROBE_SMARTHOSTS: usize = 2;
+/// Octets of a greeting that are looked at.
+pub const PROBE_GREETING_BYTES: usize = 64;
+/// How long a proof of the line is one: an attempt that reaches nobody later asks for another.
+pub const PROBE_KEPT: Duration = Duration::from_secs(1);
 /// When a message is tried again after a fault of ours.
 pub const STUMBLE_WAIT: Duration = Duration::from_mins(1);
 

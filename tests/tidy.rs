@@ -16,6 +16,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("src/drive.rs", &["proto", "sys", "limits"]),
     ("src/relay/schedule", &["proto", "config", "limits", "time", "relay"]),
     ("src/relay/route", &["proto", "config", "limits", "time", "relay"]),
+    ("src/relay/refusal", &["proto", "config", "limits", "time", "relay"]),
     ("src/relay/admit", &["proto", "config", "limits", "time", "relay"]),
     ("src/relay", &["proto", "sys", "drive", "config", "limits", "time", "relay"]),
     ("src/serve", &["proto", "sys", "drive", "config", "limits", "time", "relay", "serve"]),
@@ -70,7 +71,8 @@ const BANNED: &[(&str, &[&str])] = &[
 ];
 
 /// Pure files of the middle floor: no world at all.
-const PURE: &[&str] = &["src/relay/schedule", "src/relay/route", "src/relay/admit"];
+const PURE: &[&str] =
+    &["src/relay/schedule", "src/relay/route", "src/relay/refusal", "src/relay/admit"];
 
 const FUNCTION_LINES: usize = 70;
 const FILE_LINES: usize = 800;

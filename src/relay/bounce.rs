@@ -11,7 +11,10 @@ use crate::{
         },
         status::{Class, Outcome, Status},
     },
-    relay::envelope::{Envelope, Id, Notify, Progress, Recipient, Ret},
+    relay::{
+        envelope::{Envelope, Id, Notify, Progress, Recipient, Ret},
+        refusal,
+    },
     time::Wall,
 };
 use std::{fmt::Write, time::Duration};
@@ -195,6 +198,10 @@ impl Concerned<'_> {
         self.outcome.is_none_or(|outcome| outcome.status.class == Class::Transient)
     }
 
+    fn is_expanded(&self) -> bool {
+        self.recipient.notify.is_expanded()
+    }
+
     fn by(&self) -> &str {
         self.outcome.map_or("", |outcome| &outcome.by)
     }
@@ -216,6 +223,7 @@ fn machine_part(kind: Kind, about: &About<'_>, concerned: &[Concerned<'_>], form
         let action = match kind {
             Kind::Failure => Action::Failed,
             Kind::Delay => Action::Delayed,
+            Kind::Success if one.is_expanded() => Action::Expanded,
             Kind::Success if one.by().is_empty() => Action::Delivered,
             Kind::Success => Action::Relayed,
         };
@@ -364,11 +372,23 @@ impl Words<'_> {
             Kind::Delay => format!("could not be delivered to {whom} yet."),
             Kind::Success => format!("was {} to {whom}.", self.arrived()),
         };
-        format!("{what}{when} {became}")
+        let advice = match self.concerned {
+            [one] => self.advice(*one),
+            _ => "",
+        };
+        format!("{what}{when} {became} {advice}")
+    }
+
+    /// What is known about such words, and what a person can do.
+    fn advice(&self, one: Concerned<'_>) -> &'static str {
+        if self.kind == Kind::Success { "" } else { one.outcome.map_or("", refusal::advice) }
     }
 
     fn arrived(&self) -> &'static str {
         let here = self.concerned.iter().filter(|one| one.by().is_empty()).count();
+        if self.concerned.iter().all(Concerned::is_expanded) {
+            return "distributed";
+        }
         match here {
             0 => "passed on",
             all if all == self.concerned.len() => "delivered",
@@ -380,6 +400,11 @@ impl Words<'_> {
     fn recipient(&self, one: Concerned<'_>, text: &mut String) {
         let said = match (self.kind, one.by(), one.outcome.is_some()) {
             (_, _, false) => "It could not be tried at all.".into(),
+            (Kind::Success, ..) if one.is_expanded() => {
+                "This address stands for several, and the message is on its way to all of them. \
+                 There will be no further report unless it does not reach one."
+                    .into()
+            }
             (Kind::Success, "", _) => "It is in the mailbox.".to_string(),
             (Kind::Success, by, _) => {
                 format!("It was passed on to {by}, from where there will be no further report.")
@@ -397,6 +422,10 @@ impl Words<'_> {
             let words = dsn::fold(&dsn::one_line(one.text(), Form::Utf8), "\r\n    ");
             write!(text, "    {words}\r\n\r\n").expect("a String takes everything");
         }
+        let advice = self.advice(one);
+        if self.concerned.len() > 1 && !advice.is_empty() {
+            paragraph(advice, text);
+        }
     }
 
     /// What happens next.
@@ -412,6 +441,9 @@ impl Words<'_> {
                  please send it again.",
                 span(about.progress.spent)
             ),
+            Kind::Failure if self.concerned.iter().any(|one| !self.advice(*one).is_empty()) => {
+                "It will not be tried again.".into()
+            }
             Kind::Failure => {
                 "It will not be tried again. Please check the address; if it is right, \
                  the words above tell why the message was not taken."

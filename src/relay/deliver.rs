@@ -18,15 +18,16 @@ use crate::{
         sasl::Mechanism,
         smtp::{
             client::{
-                Answer, Ask, Chunking, LOGIN_REFUSED, LoginPlan, Outgoing, Plan, Reporter,
-                Security, Session, Takes,
+                Answer, Ask, Chunking, LoginPlan, Outgoing, Plan, Reporter, Security, Session,
+                Takes,
             },
             reply::one_line,
         },
         status::{Class, Outcome, Status},
     },
     relay::{
-        resolve::{Resolver, Trouble},
+        refusal::{self, At, waits_for_a_person},
+        resolve::{Resolver, Trouble, is_inside},
         route::{Destination, NextHop},
     },
     sys::{Pending, Stream, Sys, TlsError, TlsFacts, Trust},
@@ -137,10 +138,12 @@ pub async fn deliver(
     Err(run.tally.failure())
 }
 
-/// A login was refused, or is wanted and not there: nobody but a person can mend it, and that time
-/// is not held against a message. Only smarthosts are believed to have an opinion on our login.
-pub fn waits_for_a_person(outcome: &Outcome) -> bool {
-    outcome.status == LOGIN_REFUSED
+/// Who answers at a destination, as far as refusals go.
+pub fn server(destination: &Destination) -> refusal::Server {
+    match destination.next {
+        NextHop::Mx(_) => refusal::Server::Exchanger,
+        NextHop::Smarthost(..) => refusal::Server::Smarthost { login: destination.login.is_some() },
+    }
 }
 
 impl From<Trouble> for Failure {
@@ -215,6 +218,9 @@ enum Ended {
     Unusable(Outcome),
     /// It was not, by TLS.
     Tls(TlsError),
+    /// It was not: the connection broke while it was encrypted by an engine that not every server
+    /// gets on with once the handshake is over. There is another engine.
+    Broken(Outcome),
 }
 
 struct Run<'a> {
@@ -269,8 +275,10 @@ impl Run<'_> {
         loop {
             match self.session(server, security).await {
                 Ended::Used => return Ok(()),
-                Ended::Unusable(outcome) => return Err(outcome),
-                Ended::Tls(TlsError::OtherEngine(_)) if !other_engine => other_engine = true,
+                Ended::Tls(TlsError::OtherEngine(_)) | Ended::Broken(_) if !other_engine => {
+                    other_engine = true;
+                }
+                Ended::Unusable(outcome) | Ended::Broken(outcome) => return Err(outcome),
                 Ended::Tls(error) if security == Security::May && self.may_speak_in_clear() => {
                     self.freight.note(Note::InClear(server.for_notes(), error));
                     security = Security::None;
@@ -307,6 +315,7 @@ impl Run<'_> {
             destination: self.destination,
             freight: self.freight,
             ready: false,
+            small_engine: false,
             unusable: None,
             unreadable: None,
         };
@@ -321,6 +330,8 @@ impl Run<'_> {
         }
         let talk = drive(sys, &mut stream, &mut session, &mut clerk);
         let end = sys.within(limits::DELIVERY_WAIT, talk).await.unwrap_or(End::TimedOut);
+        // Whoever answers otherwise may be no mail server at all, but a captive portal.
+        self.tally.contact |= session.was_greeted();
         if session.is_lost_in_chunks() && clerk.unreadable.is_none() {
             self.way.chunkless.add(server.at, sys.clock.now());
         }
@@ -331,13 +342,15 @@ impl Run<'_> {
         let sys = self.way.sys;
         match sys.within(limits::CONNECT_WAIT, sys.net.connect(server.at)).await {
             Some(Ok(stream)) => {
-                self.tally.contact = true;
                 self.freight.note(Note::Connected(server.for_notes()));
                 Ok(stream)
             }
             Some(Err(error)) => {
                 use io::ErrorKind::{ConnectionRefused, ConnectionReset};
-                self.tally.contact |= matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                let answered = matches!(error.kind(), ConnectionRefused | ConnectionReset);
+                // Where a captive portal leads all names to itself, it is what refuses.
+                let by_mx = matches!(self.destination.next, NextHop::Mx(_));
+                self.tally.contact |= answered && !(by_mx && is_inside(server.at.ip()));
                 Err(server.trouble(1, &format!("no connection: {error}")))
             }
             None => Err(server.trouble(1, "no connection: it took too long")),
@@ -353,6 +366,8 @@ struct Clerk<'a> {
     freight: &'a mut dyn Freight,
     /// The session has asked for mail.
     ready: bool,
+    /// It is encrypted by embedded-tls.
+    small_engine: bool,
     unusable: Option<Outcome>,
     /// Why the current message could not be read.
     unreadable: Option<io::Error>,
@@ -381,7 +396,7 @@ impl Handler<Session> for Clerk<'_> {
                 Answer::Noted
             }
             Ask::Unusable(outcome) => {
-                self.unusable = Some(self.heard(outcome));
+                self.unusable = Some(self.heard(outcome, At::Session));
                 Answer::Noted
             }
         }
@@ -394,6 +409,7 @@ impl Handler<Session> for Clerk<'_> {
         };
         let encrypted = self.sys.tls.connect(plain, self.server.name, trust).await?;
         let facts = encrypted.tls().unwrap_or_default();
+        self.small_engine = facts.engine == "embedded-tls";
         self.freight.note(Note::Encrypted(self.server.for_notes(), facts));
         Ok(encrypted)
     }
@@ -405,29 +421,21 @@ impl Clerk<'_> {
         Answer::Abort
     }
 
-    /// A smarthost that wants a login (530, RFC 4954 §6) wants it of the person who set the route
-    /// up. That is no fault of the message, which waits until it has been mended.
     async fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) {
-        let outcomes = outcomes.into_iter().map(|outcome| self.heard(outcome)).collect();
+        let heard = |outcome| self.heard(outcome, At::Message);
+        let outcomes = outcomes.into_iter().map(heard).collect();
         self.freight.report(outcomes, reporter).await;
     }
 
-    /// What is said about our login counts from a smarthost alone: any other server might keep mail
-    /// from its end by that.
-    fn heard(&self, mut outcome: Outcome) -> Outcome {
-        let smarthost = matches!(self.destination.next, NextHop::Smarthost(..));
-        if smarthost && outcome.text.starts_with("530") {
-            outcome.status = LOGIN_REFUSED;
-        } else if !smarthost && waits_for_a_person(&outcome) {
-            outcome.status = Status::new(Class::Transient, 7, 0);
-        }
-        outcome
+    fn heard(&self, outcome: Outcome, at: At) -> Outcome {
+        refusal::read(outcome, server(self.destination), at)
     }
 
     async fn close(mut self, mut session: Session, end: End) -> Ended {
         if let Some(outcome) = self.unusable {
             return Ended::Unusable(outcome);
         }
+        let broken = self.small_engine && matches!(&end, End::PeerGone(why) if !why.is_empty());
         let lost = match (&self.unreadable, end) {
             (Some(error), _) => {
                 let status = Status::new(Class::Transient, 3, 0);
@@ -445,7 +453,11 @@ impl Clerk<'_> {
         if let Some(outcomes) = session.break_off(&lost) {
             self.report(outcomes, Reporter::Us).await;
         }
-        if self.ready { Ended::Used } else { Ended::Unusable(lost) }
+        match self.ready {
+            true => Ended::Used,
+            false if broken => Ended::Broken(lost),
+            false => Ended::Unusable(lost),
+        }
     }
 }
 

@@ -126,6 +126,18 @@ pub struct Notify {
     pub delay: bool,
 }
 
+impl Notify {
+    /// An alias that stands for several: its mail goes to these, and its sender, who wanted to hear
+    /// of success, hears that. RFC 3461 §5.2.7.3, RFC 3464 §2.3.3. NOTIFY itself cannot say this.
+    pub const EXPANDED: Notify =
+        Notify { given: false, success: true, failure: false, delay: false };
+
+    /// It is [`Notify::EXPANDED`].
+    pub fn is_expanded(self) -> bool {
+        self == Notify::EXPANDED
+    }
+}
+
 impl Default for Notify {
     fn default() -> Notify {
         Notify { given: false, success: false, failure: true, delay: true }

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod maildir;
 pub mod queue;
 pub mod recast;
+pub mod refusal;
 pub mod resolve;
 pub mod route;
 pub mod schedule;

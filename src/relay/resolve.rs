@@ -21,7 +21,7 @@ use crate::{
     sys::{Signal, Sys},
     time::Instant,
 };
-use cache::{Cache, Known};
+use cache::{Cache, Denied, Known};
 use files::Hosts;
 use std::{
     cell::{Cell, RefCell},
@@ -97,6 +97,38 @@ impl Resolver {
         self.last_contact.get()
     }
 
+    /// Does anybody out there answer? The name servers are asked past the cache for `name`, which
+    /// should be one that nobody has asked for before: else a name server nearby answers from its
+    /// own cache, line or no line. That there is no such name is a good answer.
+    ///
+    /// # Errors
+    /// Nobody answers, or all names lead into a private network: so it is behind a captive portal,
+    /// until a person has accepted its terms. In words.
+    pub async fn looks_out(&self, name: &str) -> Result<(), String> {
+        let servers = self.servers.borrow().clone();
+        let question = Question { name: name.into(), kind: Kind::A };
+        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
+        let asked = self.sys.within(limits::PROBE_WAIT, asked).await;
+        let late = || Err("the name servers take too long".into());
+        let (response, place) = asked.unwrap_or_else(late)?;
+        self.first.set(place);
+        match response.answer {
+            Answer::Found(records) if records.iter().all(leads_inside) => {
+                Err("every name leads into a private network (a captive portal?)".into())
+            }
+            Answer::NoName | Answer::NoData if response.ttl.is_none() => {
+                let known = self.is_truthful().await;
+                known.then_some(()).ok_or_else(|| "no name is known (a captive portal?)".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Nobody would say what these names have; that is asked again at once.
+    pub fn forget_failures(&self) {
+        self.cache.borrow_mut().forget_failures();
+    }
+
     /// The hosts that take mail for `domain`, in the order to try: by preference, in any order
     /// among equals, at least 1 and at most [`limits::EXCHANGERS`]. RFC 5321 §5.1.
     ///
@@ -109,7 +141,7 @@ impl Resolver {
         let reply = self.lookup(&Question { name: name.clone(), kind: Kind::Mx }).await;
         match reply.known {
             Known::Records(records) => self.ordered(&name, &records, reply.contact),
-            Known::NoData => self.implicit(&name, ipv6).await,
+            Known::NoData | Known::Unvouched(_) => self.implicit(&name, ipv6).await,
             Known::NoName if self.hosts.borrow().addresses(&name).is_empty() => {
                 Err(permanent(1, 2, format!("{name} does not exist in DNS"), reply.contact))
             }
@@ -143,8 +175,27 @@ impl Resolver {
                 let text = format!("{name} has neither mail servers nor an address in DNS");
                 Err(permanent(1, 2, text, contact))
             }
+            Err(Missing { why: Why::Unvouched(Denied::Name), contact })
+                if self.is_truthful().await =>
+            {
+                let text = format!("{name} has neither mail servers nor an address in DNS");
+                Err(permanent(1, 2, text, contact))
+            }
             Err(missing) => Err(missing.trouble(name)),
         }
+    }
+
+    /// Do the name servers know what all the world knows? A captive portal, or a router whose line
+    /// is down, says of every name that it does not exist, or that it is the portal: nothing may
+    /// bounce by that.
+    async fn is_truthful(&self) -> bool {
+        const ROOT: &str = "a.root-servers.net";
+        let servers = self.servers.borrow().clone();
+        let question = Question { name: ROOT.into(), kind: Kind::A };
+        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
+        let heard = self.sys.within(limits::PROBE_WAIT, asked).await;
+        let heard = heard.and_then(Result::ok).map(|(response, _)| response.answer);
+        matches!(heard, Some(Answer::Found(records)) if !records.iter().any(leads_inside))
     }
 
     fn ordered(
@@ -211,7 +262,7 @@ impl Resolver {
             let four = self.lookup(&question4).await;
             let six = match four.known {
                 // Only to tell "no address" from "none that may be used".
-                Known::NoData => self.lookup(&question6).await,
+                Known::NoData | Known::Unvouched(_) => self.lookup(&question6).await,
                 _ => four.clone(),
             };
             (four, six)
@@ -264,6 +315,8 @@ impl Resolver {
             };
             let known = match response.answer {
                 Answer::Found(records) => Known::Records(records.into()),
+                Answer::NoData if response.ttl.is_none() => Known::Unvouched(Denied::Data),
+                Answer::NoName if response.ttl.is_none() => Known::Unvouched(Denied::Name),
                 Answer::NoData => Known::NoData,
                 Answer::NoName => Known::NoName,
                 Answer::Elsewhere(name) => {
@@ -319,6 +372,8 @@ enum Why {
     NoData,
     /// There are some, which the configuration does not want.
     OnlyIpv6,
+    /// There are none, says somebody who may not know.
+    Unvouched(Denied),
     Failed(Rc<str>),
 }
 
@@ -328,6 +383,14 @@ impl Missing {
             Why::Failed(why) => return unanswered(host, &why),
             Why::NoName => format!("the mail server's name {host} does not exist in DNS"),
             Why::NoData => format!("the mail server {host} has no address in DNS"),
+            Why::Unvouched(Denied::Name) => {
+                let why = "the name servers deny it, and know no name at all (a captive portal?)";
+                return unanswered(host, why);
+            }
+            // So says a server that is asked for a zone that it does not have.
+            Why::Unvouched(Denied::Data) => {
+                return unanswered(host, "an empty answer, for which nobody vouches (is it lame?)");
+            }
             Why::OnlyIpv6 => {
                 format!("{host} has only IPv6 addresses, and delivery.ipv6 is off")
             }
@@ -360,6 +423,7 @@ fn gather(four: &Reply, six: &Reply, ipv6: bool) -> Result<Vec<IpAddr>, Missing>
         _ if only_ipv6 => Why::OnlyIpv6,
         (Known::Failed(why), _) | (_, Known::Failed(why)) => Why::Failed(why.clone()),
         (Known::NoName, _) | (_, Known::NoName) => Why::NoName,
+        (Known::Unvouched(denied), _) | (_, Known::Unvouched(denied)) => Why::Unvouched(*denied),
         _ => Why::NoData,
     };
     Err(Missing { why, contact })
@@ -375,6 +439,30 @@ fn usable(record: &Data) -> Option<IpAddr> {
     let plain = address.to_canonical();
     let is_broadcast = matches!(plain, IpAddr::V4(four) if four.is_broadcast());
     (!plain.is_unspecified() && !plain.is_multicast() && !is_broadcast).then_some(address)
+}
+
+/// RFC 1918, RFC 6598, loopback and the like: no host of the internet has such an address.
+fn leads_inside(record: &Data) -> bool {
+    match record {
+        Data::A(address) => is_inside((*address).into()),
+        Data::Aaaa(address) => is_inside((*address).into()),
+        _ => false,
+    }
+}
+
+/// No address of the internet: of this machine or of a private network.
+pub fn is_inside(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            let shared = four.octets()[0] == 100 && (64..128).contains(&four.octets()[1]);
+            let local = four.is_loopback() || four.is_link_local() || four.is_unspecified();
+            four.is_private() || shared || local
+        }
+        IpAddr::V6(six) => {
+            let local = six.is_loopback() || six.is_unspecified();
+            local || six.is_unique_local() || six.is_unicast_link_local()
+        }
+    }
 }
 
 /// Letters, digits, hyphens and dots (and underscores, which some have); not an IP address.

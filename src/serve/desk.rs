@@ -25,6 +25,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
+        refusal,
         route::{self, Destination, Hop},
         trace::{self, Dated},
     },
@@ -525,7 +526,11 @@ fn reason(progress: &Progress, owed: &[usize], offline: bool) -> String {
     let Some(last) = last else { return String::new() };
     let said = if last.by.is_empty() { String::new() } else { format!("{} said: ", last.by) };
     let line = if offline { " (nobody outside could be reached)" } else { "" };
-    format!("{said}{}{line}", last.text)
+    let advice = match refusal::advice(last) {
+        "" => String::new(),
+        advice => format!(" — {advice}"),
+    };
+    format!("{said}{}{line}{advice}", last.text)
 }
 
 fn recipient_row((recipient, outcome): (&Recipient, &Option<Outcome>)) -> RecipientRow {

@@ -5,8 +5,10 @@
 //! its id is kept until a job has left.
 
 mod failover;
+mod refused;
 
 use super::{
+    line,
     relay::Relay,
     work::{Attempt, Job},
 };
@@ -21,6 +23,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         recast::Recast,
+        refusal,
         route::{Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
@@ -88,6 +91,8 @@ struct Rest {
     urgent: u64,
     outcome: Outcome,
     contact: bool,
+    /// How often the line had come back.
+    returns: u64,
 }
 
 /// A job with its place among all jobs.
@@ -210,10 +215,15 @@ impl Lanes {
     }
 
     fn rested(&self, lane: &Lane) -> Option<(Outcome, bool)> {
+        const NO_ROUTE: Status = Status::new(Class::Transient, 4, 4);
+        if let Some(why) = self.relay.line.bars(&lane.destination, self.relay.urgent.count()) {
+            return Some((Outcome::ours(NO_ROUTE, format!("offline: {why}")), false));
+        }
         let rest = lane.rest.borrow();
         let rest = rest.as_ref()?;
-        let valid =
-            rest.until > self.relay.sys.clock.now() && rest.urgent == self.relay.urgent.count();
+        let valid = rest.until > self.relay.sys.clock.now()
+            && rest.urgent == self.relay.urgent.count()
+            && (rest.contact || rest.returns == self.relay.line.returns());
         valid.then(|| (rest.outcome.clone(), rest.contact))
     }
 
@@ -279,6 +289,8 @@ struct Run {
     carried: usize,
     /// TLS version of this connection; empty: none.
     tls: String,
+    /// The server has refused us rather than a message: it is not asked again here.
+    refused: bool,
 }
 
 impl Run {
@@ -287,7 +299,7 @@ impl Run {
         lanes.connections.set(lanes.connections.get() + 1);
         let relay = lanes.relay.clone();
         let (lanes, lane, tls) = (lanes.clone(), lane.clone(), String::new());
-        Run { relay, lanes, lane, job: None, carried: 0, tls }
+        Run { relay, lanes, lane, job: None, carried: 0, tls, refused: false }
     }
 
     async fn go(mut self) {
@@ -313,6 +325,7 @@ impl Run {
                 seated.job.end_all(Outcome::ours(lost, "the connection was lost"), true).await;
             }
             match ended {
+                Ok(()) if self.refused => return,
                 Ok(()) => self.line_is_up(),
                 Err(failure) => return self.fail(&failure.outcome, failure.contact),
             }
@@ -322,32 +335,32 @@ impl Run {
     fn line_is_up(&self) {
         *self.lane.rest.borrow_mut() = None;
         self.lanes.is_usable(&self.lane);
-        self.relay.reached();
+        self.reached();
+    }
+
+    /// Somebody was reached; who is near proves nothing about the line while it is down.
+    fn reached(&self) {
+        if !(self.relay.line.is_offline() && line::is_near(&self.lane.destination)) {
+            self.relay.reached();
+        }
     }
 
     /// No host could be used: all that waits here shares that outcome, and what comes within the
     /// next moments too, unless another connection of this lane works.
     fn fail(&mut self, outcome: &Outcome, contact: bool) {
-        if self.lane.runners.get() > 1 && self.lane.rest.borrow().is_none() {
+        if self.lane.runners.get() == 1 || self.lane.rest.borrow().is_some() {
+            return self.rest(outcome, contact);
+        }
+        if contact {
             return;
         }
-        // Shorter than the pause before a retry, else that would be answered without an attempt.
-        let short = limits::LANE_REST.min(self.relay.config().retry.first / 2);
-        let mut rest = self.lane.rest_of_failed(short, outcome);
-        if deliver::waits_for_a_person(outcome) {
-            self.barred(outcome);
-            rest = limits::LOGIN_REST;
-        }
-        *self.lane.rest.borrow_mut() = Some(Rest {
-            until: self.relay.sys.clock.now() + rest,
-            urgent: self.relay.urgent.count(),
-            outcome: outcome.clone(),
-            contact,
+        // The other one may hang, for the line is down: then nothing waits for it here.
+        let (lanes, lane, outcome) = (self.lanes.clone(), self.lane.clone(), outcome.clone());
+        self.relay.sys.spawn(async move {
+            if !lanes.relay.has_line().await && lanes.relay.line.is_offline() {
+                lanes.set_aside(&lane, &outcome, false);
+            }
         });
-        for Seated { job, _seat } in self.lane.waiting.take() {
-            self.lanes.pass_on(&self.lane, job, outcome, contact);
-        }
-        self.lanes.wake(&self.lane.parked, usize::MAX);
     }
 
     /// A person has to see to it.
@@ -460,6 +473,9 @@ impl Drop for Run {
 impl Freight for Run {
     fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(async move {
+            if self.refused {
+                return None;
+            }
             // This connection works: whatever made the lane rest is over.
             *self.lane.rest.borrow_mut() = None;
             if self.carried > 0 && self.relay.spool.is_failing() {
@@ -499,7 +515,10 @@ impl Freight for Run {
     }
 
     fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
-        match outcomes.iter().find(|outcome| deliver::waits_for_a_person(outcome)) {
+        if self.is_refused(&outcomes) {
+            return Box::pin(std::future::ready(()));
+        }
+        match outcomes.iter().find(|outcome| refusal::waits_for_a_person(outcome)) {
             Some(outcome) => self.barred(outcome),
             None => self.let_in(),
         }
@@ -514,7 +533,7 @@ impl Freight for Run {
                 self.relay.sys.spawn(seated.job.end_with(outcomes, reporter, tls));
             }
         }
-        self.relay.reached();
+        self.reached();
         Box::pin(std::future::ready(()))
     }
 

@@ -241,9 +241,10 @@ impl Receive {
             let reason = "more recipients than one message may have, after aliases".into();
             return self.refuse(event, Refusal { reply: MANY, reason });
         }
-        for target in targets {
-            if transaction.recipients.iter().all(|r| r.to != target.to) {
-                transaction.recipients.push(recipient(rcpt, target.to));
+        let places: Vec<Address> = targets.into_iter().map(|target| target.to).collect();
+        for recipient in recipients(rcpt, places) {
+            if transaction.recipients.iter().all(|r| r.to != recipient.to) {
+                transaction.recipients.push(recipient);
             }
         }
         Answer::Accept
@@ -263,7 +264,8 @@ impl Receive {
             tls: self.tls.clone(),
             protocol,
         };
-        let to: Vec<Address> = transaction.recipients.iter().map(|r| r.to.clone()).collect();
+        let ends = transaction.recipients.iter().filter(|r| !r.notify.is_expanded());
+        let to: Vec<Address> = ends.map(|r| r.to.clone()).collect();
         transaction.intake = Some(Intake::new(&self.relay, source, transaction.from.clone(), &to));
         Answer::Accept
     }
@@ -366,6 +368,24 @@ fn lost() -> Answer {
 /// A reverse path as the log shows it.
 pub(super) fn path(from: Option<&Address>) -> String {
     from.map_or_else(|| "<>".into(), ToString::to_string)
+}
+
+/// Those for whom a forward path stands. Where they are several, and its sender wants to hear of
+/// success, that is the success: what becomes of each is told where it fails. RFC 3461 §5.2.7.3.
+fn recipients(rcpt: &Rcpt, places: Vec<Address>) -> Vec<Recipient> {
+    let several = places.len() > 1;
+    let mut recipients: Vec<Recipient> = places.into_iter().map(|to| recipient(rcpt, to)).collect();
+    if several && recipients.iter().any(|recipient| recipient.notify.success) {
+        let itself = recipients.iter().any(|recipient| recipient.to == rcpt.to);
+        for recipient in recipients.iter_mut().filter(|recipient| recipient.to != rcpt.to) {
+            recipient.notify.success = false;
+        }
+        if !itself {
+            let alias = recipient(rcpt, rcpt.to.clone());
+            recipients.push(Recipient { notify: Notify::EXPANDED, ..alias });
+        }
+    }
+    recipients
 }
 
 /// One target of a forward path. What aliases changed stays known as the original recipient (RFC

@@ -1,6 +1,9 @@
 //! The relay's parts, in one place for all services.
 
-use super::noise::{Noise, Tell};
+use super::{
+    line::Line,
+    noise::{Noise, Tell},
+};
 use crate::{
     config::Config,
     relay::{
@@ -47,6 +50,8 @@ pub struct Relay {
     pub urgent: Signal,
     /// When somebody out there was last reached.
     pub contact: Cell<Option<Instant>>,
+    /// Whether anybody can be reached.
+    pub line: Line,
     /// Smarthosts that refuse our login at present, and how they put it. No more than there are
     /// routes: when these change, all are forgotten.
     pub barred: RefCell<BTreeMap<String, String>>,
@@ -129,13 +134,13 @@ impl Relay {
     pub fn reached(&self) {
         let now = self.sys.clock.now();
         self.contact.set(Some(now));
-        self.queue.line_is_up(now);
+        self.line_is_up(now);
     }
 
-    /// Somebody was reached at `since` or later.
+    /// Somebody was reached at `since` or later. What a name server has said may have been in the
+    /// cache of the next router, and proves nothing.
     pub fn was_reached(&self, since: Instant) -> bool {
-        let last = self.contact.get().max(self.resolver.last_contact());
-        last.is_some_and(|at| at >= since)
+        self.contact.get().is_some_and(|at| at >= since) || self.line.was_up(since)
     }
 
     /// A message's envelope and how far it got.

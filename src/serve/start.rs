@@ -3,6 +3,7 @@
 use super::{
     control::{self, Control, Files, Unloaded},
     desk::Desk,
+    line::{self, Line},
     listen::{Doors, Service},
     noise::Noise,
     relay::{Figures, Relay},
@@ -81,6 +82,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         changed: Signal::default(),
         urgent: Signal::default(),
         contact: Cell::new(None),
+        line: Line::default(),
         barred: RefCell::default(),
         bypassed: RefCell::default(),
         busy: Cell::new(0),
@@ -130,6 +132,7 @@ impl Running {
     fn begin(&self) {
         let relay = &self.relay;
         relay.sys.spawn(work::work(relay.clone()));
+        relay.sys.spawn(line::watch(relay.clone()));
         let keeper = relay.clone();
         relay.sys.spawn(async move { keeper.history.keep(&keeper.sys).await });
         let event = Event::new("started")

@@ -4,11 +4,12 @@ use super::{
     control::Control,
     relay::Relay,
     web::office::{Flash, Problem, Queued},
+    work::days,
 };
 use crate::{
     relay::{
         envelope::Id,
-        queue,
+        queue, refusal,
         spool::{Full, Usage},
     },
     time::{Instant, Wall},
@@ -89,31 +90,45 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
         }
         let words = format!(
             "{smarthost} does not let us in; mail for it waits, and that time does not count. \
-             Correct the login in the settings. Why: {why}"
+             {} Why: {why}",
+            refusal::owners_advice(why)
         );
         add("routes", words);
     }
     for (way, (other, why)) in relay.bypassed.borrow().iter() {
         let login = if relay.barred.borrow().contains_key(way) {
-            " It does not let us in: correct the login in the settings."
+            format!(" It does not let us in. {}", refusal::owners_advice(why))
         } else {
-            ""
+            String::new()
         };
         let words = format!("Mail goes by {other}, since {way} cannot be used.{login} Why: {why}");
         add("routes", words);
     }
-    let offline = relay.queue.offline();
-    if offline > 0 {
-        let what = match offline {
-            1 => "1 message waits".into(),
-            n => format!("{n} messages wait"),
-        };
-        let words = format!(
-            "Nobody outside can be reached; {what} for the line. That time does not count."
-        );
-        add("line", words);
-    }
+    add("line", outage(relay));
     problems
+}
+
+/// Nobody can be reached, or nobody of those who should be.
+fn outage(relay: &Relay) -> String {
+    let offline = relay.queue.offline();
+    let what = match offline {
+        0 => "mail that is for others waits".into(),
+        1 => "1 message waits".to_string(),
+        n => format!("{n} messages wait"),
+    };
+    match relay.line.offline(relay.sys.clock.now()) {
+        Some((why, lasts)) => format!(
+            "Offline for {}: nobody outside can be reached ({why}). {}{} for the line, and goes \
+             out as soon as it is back. That time does not count.",
+            days(lasts),
+            what.get(..1).unwrap_or_default().to_uppercase(),
+            what.get(1..).unwrap_or_default()
+        ),
+        None if offline > 0 => {
+            format!("Nobody outside can be reached; {what} for the line. That time does not count.")
+        }
+        None => String::new(),
+    }
 }
 
 /// The spool is full, or nearly.
@@ -253,6 +268,8 @@ fn queue(text: &mut Exposition, relay: &Relay) {
     ] {
         text.gauge(name, help, Some(value));
     }
+    let up = u64::from(!relay.line.is_offline());
+    text.gauge("waypost_line_up", "0 while nobody outside can be reached", Some(up));
     // Unknown where the clock was not set when it came.
     let oldest = if queued.total == 0 { Some(0) } else { queued.oldest };
     text.gauge("waypost_queue_oldest_age_seconds", "Age of the oldest message queued", oldest);

@@ -181,6 +181,10 @@ fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
     let mut places: HashMap<Destination, usize> = HashMap::new();
     for n in progress.owed() {
         let Some(recipient) = envelope.recipients.get(n) else { continue };
+        if recipient.notify.is_expanded() {
+            ways.local.push((n, None));
+            continue;
+        }
         match route::route(config, &recipient.to) {
             Hop::Local(user) => ways.local.push((n, Some(user))),
             Hop::Unknown => ways.local.push((n, None)),
@@ -195,6 +199,9 @@ fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
     }
     ways
 }
+
+/// An alias stands for others, who are recipients of their own. RFC 3463 §3.2.
+const EXPANDED: Status = Status::new(Class::Success, 1, 0);
 
 async fn deliver_locally(
     attempt: &Attempt,
@@ -212,6 +219,10 @@ async fn deliver_locally(
         }
     };
     for (n, user) in local {
+        if attempt.envelope.recipients[*n].notify.is_expanded() {
+            outcomes.push(Outcome::ours(EXPANDED, "it stands for several addresses"));
+            continue;
+        }
         let Some(user) = user else {
             outcomes.push(Outcome::ours(UNKNOWN, "550 5.1.1 No such user here any more"));
             continue;

@@ -79,11 +79,22 @@ pub trait Net {
     /// The private subnets this machine is attached to, loopback included, as (address, prefix
     /// bits), and the addresses of its default gateways, which are never to be trusted.
     fn attached(&self) -> Attached;
+    /// Tells from now on when links, addresses or routes of this machine have changed; `None` where
+    /// nobody tells.
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        None
+    }
     /// How many files and sockets may be open at once, after the system was asked for `wanted`
     /// where it allows less.
     fn open_at_most(&self, wanted: u64) -> u64 {
         wanted
     }
+}
+
+/// News of links, addresses and routes. See [`Net::changes`].
+pub trait Changes {
+    /// Completes when something has changed since the last time.
+    fn next(&mut self) -> Pending<'_, ()>;
 }
 
 /// Where this machine is attached. See [`Net::attached`].

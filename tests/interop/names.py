@@ -1,7 +1,7 @@
 """Name servers: nsd has a zone of hosts, unbound resolves."""
 import signal
 
-from world import DNS, HOSTS, folder, listening, once, run, signalled, start, until, write
+from world import DNS, HOSTS, LIAR, folder, listening, once, run, signalled, start, until, write
 
 ZONE = """$ORIGIN test.
 $TTL 60
@@ -37,14 +37,36 @@ nomx A {postfix}
 other CNAME postfix
 smart A {smarthost}
 down MX 10 mx.dead
+ghost MX 10 mx.nowhere
+ghosts MX 10 mx.nowhere
+ghosts MX 20 mx.s41
+busy MX 10 mx.s42
+busy MX 20 mx.s43
+ourselves MX 10 relay
+ourselves MX 20 mx.s44
+backup MX 10 mx.s44
+backup MX 20 relay
+backup MX 30 mx.trap
+mx.trap A {s50}
+six MX 10 mx.six
+mx.six AAAA {six}
+twin1 MX 10 mx.s45
+twin2 MX 10 mx.s45
+*.spread MX 10 mx.s46
+*.spread MX 10 mx.s47
+*.spread MX 10 mx.s48
+lame NS ns
+liar NS ns
 """
+# Too many for a datagram.
+SIXTY = "".join("sixty MX %d a-server-with-a-long-name-%d.sixty\n" % (100 + n, n) for n in range(59)) + "sixty MX 1 mx.s49\n"
 
 
 def zone():
     lines = ZONE.format(DNS=DNS, **HOSTS)
     for name in (h for h in HOSTS if h[0] == "s" and h[1:].isdigit()):
         lines += "%s MX 10 mx.%s\nmx.%s A %s\n" % (name, name, name, HOSTS[name])
-    return lines
+    return lines + SIXTY
 
 
 @once
@@ -79,6 +101,7 @@ zone:
   do-not-query-localhost: no
   local-zone: "." static
   local-zone: "test." transparent
+  local-data: ". 60 SOA ns.test. hostmaster.test. 1 60 60 60 60"
   domain-insecure: "test."
   access-control: 127.0.0.0/8 allow
   module-config: "iterator"
@@ -87,7 +110,13 @@ remote-control:
 stub-zone:
   name: "test."
   stub-addr: {dns}@10054
-""".format(dns=DNS, d=data))
+stub-zone:
+  name: "lame.test."
+  stub-addr: {dns}@10054
+stub-zone:
+  name: "liar.test."
+  stub-addr: {liar}@10054
+""".format(dns=DNS, liar=LIAR, d=data))
     nsd = start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd.log")
     start(["unbound", "-d", "-c", data + "/unbound.conf"], "unbound.log")
     until(lambda: listening(DNS, 10053) and listening(DNS, 10054), 10, "name servers")

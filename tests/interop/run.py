@@ -6,9 +6,13 @@ import cases
 import commands  # noqa: F401
 import crash  # noqa: F401
 import devices  # noqa: F401
+import exchangers  # noqa: F401
+import hostile  # noqa: F401
 import mailbox  # noqa: F401
 import names
+import outages  # noqa: F401
 import receivers  # noqa: F401
+import reports  # noqa: F401
 import runner
 import scripted  # noqa: F401
 import senders  # noqa: F401

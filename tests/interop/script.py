@@ -31,18 +31,21 @@ class Taken:
 
 
 class Script:
-    """Listens at `name`'s address. `answer(server, session, verb, line)` may return a reply, CLOSE, or None for the usual one.
+    """Listens at `name`'s address, or at that address. `answer(server, session, verb, line)` may return a reply, CLOSE, a
+    function that is given the socket and says it, or None for the usual reply.
 
-    `tls`: a context for STARTTLS (from the first octet at port 465), or a text to say instead of a handshake.
+    `tls`: a context for STARTTLS (from the first octet at port 465), a text to say instead of a handshake, or a function that
+    is given the socket instead. `cuts`: octets of a message after which the first sessions break off, one each.
     Verbs: CONNECT, the first word of each command, DOT at the end of a message. `taken` has what was accepted."""
 
     def __init__(self, name, answer=None, tls=None, port=MX_PORT,
-                 extensions=("PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES")):
+                 extensions=("PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"), cuts=()):
         self.answer = answer or (lambda *_: None)
-        self.tls, self.extensions = tls, extensions
+        self.tls, self.extensions, self.cuts = tls, extensions, list(cuts)
         self.taken, self.sessions, self.said, self.faults = [], 0, [], []
         self.implicit = port == 465
-        self.server = socket.create_server((HOSTS[name], port))
+        host = HOSTS.get(name, name)
+        self.server = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         threading.Thread(target=self.listen, daemon=True).start()
 
     def __enter__(self):
@@ -83,6 +86,8 @@ class Script:
         reply = usual if reply is None else reply
         if reply is CLOSE:
             raise OSError("closed by script")
+        if callable(reply):
+            return reply(s)
         s.sendall(reply.encode(errors="surrogateescape") + b"\r\n")
         return reply[0] in "23"
 
@@ -107,6 +112,9 @@ class Script:
                     if isinstance(self.tls, str):  # nonsense instead of a handshake
                         s.sendall(self.tls.encode())
                         return
+                    if not isinstance(self.tls, ssl.SSLContext):
+                        self.tls(s)
+                        return
                     s = self.tls.wrap_socket(s, server_side=True)
                     f = s.makefile("rb")
                     tls = (s.version(), s.cipher())
@@ -119,7 +127,7 @@ class Script:
             elif verb == "DATA":
                 usual = "354 go on" if recipients else "554 5.5.1 no valid recipients"
                 if self.reply(s, number, verb, line, usual):
-                    octets = self.message(f)
+                    octets = self.message(f, self.cuts.pop(0) if self.cuts else None)
                     if self.reply(s, number, "DOT", ".", "250 2.0.0 taken as number %d" % (len(self.taken) + 1)):
                         self.taken.append(Taken(mail, recipients, octets, tls))
                     mail, recipients = None, []
@@ -132,10 +140,12 @@ class Script:
                 self.reply(s, number, verb, line, "500 5.5.2 unknown")
 
     @staticmethod
-    def message(f):
+    def message(f, cut):
         octets = b""
         while True:
             line = f.readline()
+            if cut is not None and len(octets) + len(line) > cut:
+                raise OSError("broken off by script")
             if not line:
                 raise OSError("the client closed inside the message")
             if line == b".\r\n":

@@ -1,5 +1,6 @@
 """A smarthost that wants a login: Postfix with Dovecot's SASL."""
 import json
+import time
 
 import postfix
 from cases import case
@@ -143,3 +144,49 @@ def a_wrong_secret_keeps_the_mail_with_each_mechanism_in_the_servers_words():
     waiting = json.dumps(w.queue())
     assert "invalid_token" in waiting or "status" in waiting, waiting
     assert len([line for line in w.log().splitlines() if "event=skipped" in line]) == len(postfix.MECHANISMS), w.log()
+
+
+@case
+def an_account_that_is_suspended_keeps_the_mail_and_its_owner_is_told():
+    said = "550 5.7.1 Your account has been suspended, see https://provider.example/why"
+    routes = [{"for": "*", "via": HOSTS["s39"] + ":10025", "tls": "none"}]
+    w = Waypost("suspended", {"routes": routes})
+    with Script("s39", lambda *a: said if a[2] == "MAIL" else None) as server:
+        letters = [Letter(to="carol@anywhere.example") for _ in range(5)]
+        for letter in letters:
+            hand_in(w, letter)
+        for letter in letters:
+            w.logged(letter.mark, "event=deferred", "has been suspended")
+        tried = server.sessions
+        assert tried <= 5, "those that were open already, and no more"
+        time.sleep(3)
+        assert server.sessions == tried, "it is left alone"
+        listed = w.cli("queue", "list")
+        assert "suspended" in listed and "Log in there and see why" in " ".join(listed.split()), listed
+        assert not w.maildir("alice").files(), "nobody else can mend it"
+    with Script("s39") as server:
+        w.cli("queue", "retry", "all")
+        until(lambda: len(server.taken) == 5, 20, "all of them")
+    w.empty()
+
+
+@case
+def a_quota_that_is_used_up_sends_the_rest_by_the_second_way():
+    routes = [{"for": "*", "via": HOSTS[host] + ":10025", "tls": "none"} for host in ("s37", "s38")]
+    w = Waypost("quota", {"routes": routes})
+
+    asked = []
+
+    def limits(server, session, verb, line):
+        asked.extend([line] if verb == "MAIL" else [])
+        return "550 5.4.5 Daily user sending limit exceeded" if verb == "MAIL" and len(asked) > 2 else None
+    with Script("s37", limits) as first, Script("s38") as second:
+        letters = [Letter(to="carol@anywhere.example") for _ in range(6)]
+        for letter in letters:
+            hand_in(w, letter)
+        def taken(server):  # a client that pipelines ends what was refused with a lone dot
+            return sum(len(server.find(letter.mark)) for letter in letters)
+        until(lambda: taken(first) + taken(second) == 6, 20, "six messages")
+        assert (taken(first), taken(second)) == (2, 4)
+    w.logged("event=rerouted", "Daily user sending limit")
+    w.empty()

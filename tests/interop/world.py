@@ -16,8 +16,9 @@ TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(TOP, "target"))
 BINARY = os.environ.get("WAYPOST_BIN", os.path.join(TARGET, "release/waypost"))
 WORK = os.environ.get("INTEROP_WORK", "/tmp/waypost-interop")
 MX_PORT = 10025
-PORTS = (24025, 24587, 24465, 24080)  # SMTP, submission, submission over TLS, page; each relay 10 higher than the last
+PORTS = (24025, 26587, 25465, 27080)  # SMTP, submission, submission over TLS, page; each relay 10 higher than the last
 DNS = "127.7.0.53"
+LIAR = "127.7.0.55"  # name servers by script: behind the others, or in their place
 HOSTS = {
     "postfix": "127.7.0.2",
     "opensmtpd": "127.7.0.3",
@@ -34,7 +35,8 @@ HOSTS = {
     "exim7": "127.7.0.14",
 }
 # Scripted receivers, a host each, so that what one case taught the relay about a host means nothing to the next.
-HOSTS.update({"s%d" % n: "127.7.0.%d" % (100 + n) for n in range(1, 41)})
+HOSTS.update({"s%d" % n: "127.7.0.%d" % (100 + n) for n in range(1, 71)})
+HOSTS["six"] = "::1"
 started = []
 
 

@@ -22,8 +22,8 @@ use waypost::{
     relay::spool::{Room, Spool},
     serve::{control::Files, start},
     sys::{
-        Attached, Clock, Datagrams, Dice, Listener, Log, Net, Pending, Signals, Stream, Sys, Tasks,
-        Wish,
+        Attached, Changes, Clock, Datagrams, Dice, Listener, Log, Net, Pending, Signals, Stream,
+        Sys, Tasks, Wish,
     },
     time::{Instant, Wall},
 };
@@ -305,6 +305,10 @@ impl Net for Socket {
         Box::pin(async move {
             Ok(Box::new(Questions::new(&world, RELAY.into(), to)) as Box<dyn Datagrams>)
         })
+    }
+
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        Some(Box::new(self.0.world()?.net().news()))
     }
 
     fn attached(&self) -> Attached {

@@ -29,6 +29,7 @@ mod indexes;
 mod judge;
 mod letters;
 mod life;
+mod lines;
 mod medium;
 mod names;
 mod net;
@@ -166,6 +167,11 @@ fn an_index_that_is_ill_or_gone_stops_no_mail() {
 #[test]
 fn a_clock_that_is_not_set_or_jumps_neither_ends_a_message_nor_hastens_it() {
     live_all(seeds(6), clocks::jumps);
+}
+
+#[test]
+fn what_waits_for_the_line_goes_out_within_seconds_of_its_return_and_causes_no_storm_before() {
+    live_all(seeds(4), lines::days);
 }
 
 #[test]

@@ -176,7 +176,9 @@ fn question(name: &str) -> Vec<u8> {
 /// RFC 1035 §4.1; names are written out.
 fn reply(asked: &Asked, code: u16, records: &[(String, Record)]) -> Vec<u8> {
     let count = u16::try_from(records.len()).expect("a few");
-    let head = [asked.id, 0x8180 | code, 1, count, 0, 0];
+    // What is not there the zone's SOA vouches for. RFC 2308 §3.
+    let denied = records.is_empty() && [0, NXDOMAIN].contains(&code);
+    let head = [asked.id, 0x8180 | code, 1, count, u16::from(denied), 0];
     let mut octets: Vec<u8> = head.iter().flat_map(|n| n.to_be_bytes()).collect();
     octets.extend_from_slice(&asked.octets);
     for (owner, record) in records {
@@ -195,5 +197,16 @@ fn reply(asked: &Asked, code: u16, records: &[(String, Record)]) -> Vec<u8> {
         octets.extend_from_slice(&length.to_be_bytes());
         octets.extend_from_slice(&data);
     }
+    if denied {
+        octets.extend_from_slice(&soa());
+    }
     octets
+}
+
+/// That of the root. RFC 1035 §3.3.13.
+fn soa() -> Vec<u8> {
+    let numbers = [1, 60, 60, 60, TTL].map(u32::to_be_bytes).concat();
+    let data = [encode("ns.example"), encode("hostmaster.example"), numbers].concat();
+    let length = u16::try_from(data.len()).expect("a short one").to_be_bytes();
+    [&[0, 0, 6, 0, 1][..], &TTL.to_be_bytes(), &length, &data].concat()
 }

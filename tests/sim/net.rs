@@ -14,7 +14,7 @@ use std::{
     rc::{Rc, Weak},
     task::{Poll, Waker},
 };
-use waypost::sys::{Datagrams, Listener, Pending, Stream};
+use waypost::sys::{Changes, Datagrams, Listener, Pending, Signal, Stream};
 
 /// The relay's own address, on its LAN.
 pub const RELAY: Ipv4Addr = Ipv4Addr::new(192, 168, 7, 2);
@@ -45,6 +45,10 @@ pub struct Net {
     /// Connections made so far.
     number: Cell<u64>,
     cables: RefCell<Vec<Weak<Cable>>>,
+    /// Connections that the relay tried to make, and datagrams that it sent.
+    tries: Cell<u64>,
+    /// The system tells that links or routes have changed.
+    changed: Signal,
     /// The most connections that the relay had to others at once.
     most: Cell<usize>,
     names: RefCell<Option<Rc<Names>>>,
@@ -67,7 +71,11 @@ pub fn is_near(address: IpAddr) -> bool {
 
 impl Net {
     pub fn line(&self, line: Line) {
-        self.line.set(line);
+        let before = self.line.replace(line);
+        // What happens behind the router nobody tells.
+        if before != line && [before, line].contains(&Line::Unreachable) {
+            self.changed.raise();
+        }
         if line != Line::Up {
             self.each_cable(|cable| {
                 let far = [End::Caller, End::Listener];
@@ -128,6 +136,20 @@ impl Net {
         self.most.get()
     }
 
+    /// Connections that the relay tried to make, and datagrams that it sent.
+    pub fn tries(&self) -> u64 {
+        self.tries.get()
+    }
+
+    fn try_from(&self, from: IpAddr) {
+        self.tries.set(self.tries.get() + u64::from(from == RELAY));
+    }
+
+    /// What the system tells of links and routes.
+    pub fn news(&self) -> News {
+        News { changed: self.changed.clone(), seen: self.changed.count() }
+    }
+
     /// So many connections in a thousand go wrong from now on.
     pub fn rough(&self, permille: u64) {
         self.rough.set(permille);
@@ -179,9 +201,22 @@ impl Net {
     }
 }
 
+/// See [`Net::news`].
+pub struct News {
+    changed: Signal,
+    seen: u64,
+}
+
+impl Changes for News {
+    fn next(&mut self) -> Pending<'_, ()> {
+        Box::pin(async move { self.seen = self.changed.past(self.seen).await })
+    }
+}
+
 /// Open a connection from the machine at `from`.
 pub async fn connect(world: &World, from: IpAddr, to: SocketAddr) -> io::Result<Wire> {
     let net = world.net();
+    net.try_from(from);
     let latency = net.latency(world, from, to.ip());
     world.sleep(latency).await;
     match net.blocked(from, to.ip()) {
@@ -297,6 +332,7 @@ impl Datagrams for Questions {
     fn send<'a>(&'a self, octets: &'a [u8]) -> Pending<'a, io::Result<()>> {
         Box::pin(async move {
             let net = self.world.net();
+            net.try_from(self.from);
             match net.blocked(self.from, self.to.ip()) {
                 Some(Line::Unreachable) => return Err(ErrorKind::NetworkUnreachable.into()),
                 Some(_) => return Ok(()),

@@ -32,6 +32,8 @@ pub enum Action {
     Delivered,
     /// It was handed to a server that sends no reports.
     Relayed,
+    /// It is on its way to the several addresses that this one stands for.
+    Expanded,
 }
 
 /// The fields about the message. RFC 3464 §2.2.
@@ -99,6 +101,7 @@ impl AboutRecipient<'_> {
             Action::Delayed => "delayed",
             Action::Delivered => "delivered",
             Action::Relayed => "relayed",
+            Action::Expanded => "expanded",
         };
         out += &field("Action", action, form);
         out += &field("Status", &self.status.to_string(), form);

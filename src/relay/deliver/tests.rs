@@ -6,7 +6,7 @@ use super::*;
 use crate::proto::{
     mail::address::Address,
     sasl::Secret,
-    smtp::client::{Forward, Login},
+    smtp::client::{Forward, LOGIN_REFUSED, Login},
 };
 use std::{
     cell::Cell,
@@ -439,6 +439,25 @@ fn the_other_engine_is_tried_once_over_a_new_connection() {
         assert_eq!(freight.texts(), [["250 2.0.0 Queued"]]);
         assert_eq!(world.0.handshakes.borrow().len(), handshakes);
         assert_eq!(freight.notes.len(), notes, "{:?}", freight.notes);
+    }
+}
+
+#[test]
+fn an_engine_that_breaks_after_the_handshake_makes_room_for_the_other_once_and_never_for_clear() {
+    for (breaks, taken) in [(1, true), (2, false)] {
+        let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
+        world.0.brittle.set(breaks);
+        let mut freight = Crate::new(1, 1);
+        let run = run(&smarthost(25, TlsPolicy::May, false), &mut freight, &world);
+        assert_eq!(run.is_ok(), taken);
+        assert_eq!(world.0.handshakes.borrow().len(), 2);
+        if let Err(failure) = run {
+            assert!(failure.outcome.text.contains("connection lost"), "{failure:?}");
+            assert!(failure.contact, "a banner came before it");
+        }
+        let connections =
+            freight.notes.iter().filter(|note| matches!(note, Note::Connected(_))).count();
+        assert_eq!(connections, 2, "each of them was encrypted");
     }
 }
 

@@ -16,8 +16,20 @@ pub(super) enum Known {
     NoData,
     /// There is no such name.
     NoName,
+    /// One of these two, it was said, but no zone's own servers vouch for it: they would have sent
+    /// the SOA with it. RFC 2308 §3.
+    Unvouched(Denied),
     /// Nobody would say, and why.
     Failed(Rc<str>),
+}
+
+/// What is said not to be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// The name.
+    Name,
+    /// Such records.
+    Data,
 }
 
 /// Answers by question. Its room is [`limits::DNS_CACHE_BYTES`]; what ends soonest makes way.
@@ -68,6 +80,16 @@ impl Cache {
         *self = Cache::default();
     }
 
+    /// Know only what somebody has said.
+    pub(super) fn forget_failures(&mut self) {
+        let failed = |entry: &Entry| matches!(entry.known, Known::Failed(_));
+        let failures = self.entries.iter().filter(|(_, entry)| failed(entry));
+        let questions: Vec<Question> = failures.map(|(question, _)| question.clone()).collect();
+        for question in questions {
+            self.remove(&question);
+        }
+    }
+
     fn remove(&mut self, question: &Question) {
         if let Some(entry) = self.entries.remove(question) {
             self.octets -= entry.octets;
@@ -86,7 +108,7 @@ fn lifetime(known: &Known, ttl: Option<u32>) -> Duration {
     let said = ttl.filter(|ttl| i32::try_from(*ttl).is_ok()).unwrap_or(0);
     let most = match known {
         Known::Records(_) => limits::DNS_TTL_MAX,
-        Known::NoData | Known::NoName => limits::DNS_NEGATIVE_TTL_MAX,
+        Known::NoData | Known::NoName | Known::Unvouched(_) => limits::DNS_NEGATIVE_TTL_MAX,
         Known::Failed(_) => return limits::DNS_FAILURE_TTL,
     };
     Duration::from_secs(u64::from(said)).clamp(limits::DNS_TTL_MIN, most)
@@ -104,7 +126,7 @@ fn octets(question: &Question, known: &Known) -> usize {
             size_of_val::<[Data]>(records) + records.iter().map(text).sum::<usize>()
         }
         Known::Failed(why) => why.len(),
-        Known::NoData | Known::NoName => 0,
+        Known::NoData | Known::NoName | Known::Unvouched(_) => 0,
     };
     size_of::<(Question, Entry)>() + question.name.len() + contents
 }
@@ -166,6 +188,18 @@ mod tests {
         assert!((400..2_000).contains(&kept), "{kept}");
         assert!(cache.find(&question("0.example"), secs(1)).is_none());
         assert!(cache.find(&question("1999.example"), secs(1)).is_some());
+        let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
+        assert_eq!(cache.octets, counted);
+    }
+
+    #[test]
+    fn failures_are_forgotten_and_answers_are_not() {
+        let mut cache = Cache::default();
+        cache.keep(&question("a.example"), Known::Failed("x".into()), None, secs(0));
+        cache.keep(&question("b.example"), Known::NoName, None, secs(0));
+        cache.forget_failures();
+        assert!(cache.find(&question("a.example"), secs(1)).is_none());
+        assert!(cache.find(&question("b.example"), secs(1)).is_some());
         let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
         assert_eq!(cache.octets, counted);
     }

@@ -469,3 +469,64 @@ fn names_in_the_hosts_file_need_no_server() {
     let found = world.run(resolver.exchangers("nas.lan", true));
     assert_eq!(found, Ok(vec!["nas.lan".into()]), "the domain itself, though DNS does not know it");
 }
+
+#[test]
+fn who_knows_no_name_at_all_is_not_believed_that_there_is_none() {
+    let root = || a("a.root-servers.net", 60, [198, 41, 0, 4]);
+    let portal = || a("x.example", 60, [10, 0, 0, 1]);
+    // What the root's server is said to have, and whether a bounce may follow.
+    for (rcode, known, believed) in [
+        (NXDOMAIN, Some(root()), true),
+        (0, Some(root()), false),
+        (NXDOMAIN, None, false),
+        (0, None, false),
+        (NXDOMAIN, Some(a("a.root-servers.net", 60, [10, 0, 0, 1])), false),
+    ] {
+        let (world, sys) = World::new(move |asked| {
+            let root = known.clone().filter(|_| asked.name.ends_with("servers.net"));
+            let denied = if root.is_none() { rcode } else { 0 };
+            Ok(vec![Says { answers: root.into_iter().collect(), ..fails(denied) }])
+        });
+        let resolver = resolver(&sys);
+        let trouble = world.run(resolver.exchangers("x.example", true)).expect_err("none");
+        assert_eq!(status(&trouble), if believed { "5.1.2" } else { "4.4.3" });
+        assert_eq!(trouble.contact, believed, "{trouble:?}");
+    }
+    // A portal has one address for all names.
+    let (world, sys) = World::new(move |_| Ok(vec![says(vec![portal()])]));
+    let heard = world.run(resolver(&sys).looks_out("x.example"));
+    assert!(heard.expect_err("inside").contains("captive portal"));
+    let (world, sys) = serve(vec![]);
+    assert_eq!(world.run(resolver(&sys).looks_out("x.example")), Ok(()), "that is an answer");
+    for rcode in [REFUSED, NXDOMAIN, 0] {
+        let (world, sys) = World::new(move |_| Ok(vec![fails(rcode)]));
+        assert!(world.run(resolver(&sys).looks_out("x.example")).is_err(), "{rcode}");
+    }
+    let (world, sys) = World::new(|_| Ok(vec![]));
+    let before = world.now.get();
+    assert!(world.run(resolver(&sys).looks_out("x.example")).is_err());
+    assert!(world.now.get() - before <= 1000 * limits::PROBE_WAIT.as_secs());
+}
+
+#[test]
+fn addresses_of_private_networks_and_of_this_machine_are_inside() {
+    for (address, inside) in [
+        ("10.1.2.3", true),
+        ("172.16.0.1", true),
+        ("172.32.0.1", false),
+        ("192.168.1.1", true),
+        ("127.7.0.2", true),
+        ("100.64.0.1", true),
+        ("100.128.0.1", false),
+        ("169.254.1.1", true),
+        ("0.0.0.0", true),
+        ("198.41.0.4", false),
+        ("::1", true),
+        ("fd00::1", true),
+        ("fe80::1", true),
+        ("::ffff:10.0.0.1", true),
+        ("2001:db8::1", false),
+    ] {
+        assert_eq!(is_inside(address.parse().expect("an address")), inside, "{address}");
+    }
+}

@@ -60,6 +60,7 @@ impl Event {
                 f("reply"),
                 f("next")
             ),
+            "expanded" => format!("{} stands for several addresses.", listed(f("to"))),
             "failed" => {
                 format!("Failed for {}: {}{}.", listed(f("to")), said(f("host")), f("reply"))
             }
@@ -102,6 +103,12 @@ impl Event {
             "key-made" => format!("The key {} was made.", f("key")),
             "key-retired" => format!("The key {} was retired: it signs no more.", f("key")),
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),
+            "offline" => format!("Nobody outside can be reached: {}.", f("reason")),
+            "online" => format!(
+                "The line is back after {}; {} messages have waited for it.",
+                f("after"),
+                f("messages")
+            ),
             "damaged" => format!("The spool is damaged: {}.", f("reason")),
             "retry-all" => format!("{} messages are tried again at once.", f("messages")),
             "login" => format!("{} logged in from {}.", f("user"), f("peer")),

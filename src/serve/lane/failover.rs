@@ -71,9 +71,11 @@ impl Lane {
     }
 
     /// The domain itself says that there is nobody (no such name, a null MX, 521): no other way
-    /// leads there. What a smarthost says of itself is another matter.
+    /// leads there. What a smarthost says of itself is another matter, and so is what is said about
+    /// us (RFC 3463 §3.8, X.7.Z): that our address is on a block list, say.
     fn is_answered(&self, why: &Outcome) -> bool {
-        matches!(self.destination.next, NextHop::Mx(_)) && why.status.class == Class::Permanent
+        let never = why.status.class == Class::Permanent && why.status.subject() != 7;
+        matches!(self.destination.next, NextHop::Mx(_)) && never
     }
 
     /// One message finds out whether it can be used again.

@@ -92,6 +92,35 @@ fn success_is_reported_where_it_is_wanted_and_the_next_server_will_not() {
 }
 
 #[test]
+fn an_alias_of_several_is_reported_as_expanded_once_and_its_targets_only_where_they_fail() {
+    let aliases = r#""aliases": [{"from": "all", "to": ["alice", "bob", "me@example.org"]},
+        {"from": "bob", "to": ["bob", "you@example.org"]}], "routes""#;
+    let house = House::with(&CONFIG.replace("\"routes\"", aliases));
+    house.world.server(SMARTHOST).says(&[("RCPT TO:<me@", "550 5.1.1 No such user")]);
+    asking(&house, "SUCCESS,FAILURE", "all@home.test");
+    let told = reports(&house, "alice");
+    let of = |action: &str| told.iter().filter(|told| told.contains(action)).count();
+    assert_eq!((of("Action: expanded"), of("Action: failed"), told.len()), (1, 1, 3), "{told:?}");
+    let expanded = told.iter().find(|told| told.contains("Action: expanded")).expect("one");
+    for has in ["Final-Recipient: rfc822; all@home.test", "Status: 2.1.0", "was distributed"] {
+        assert!(expanded.contains(has), "{has}: {expanded}");
+    }
+    let failed = told.iter().find(|told| told.contains("Action: failed")).expect("one");
+    assert!(failed.contains("Original-Recipient: rfc822; all@home.test"), "{failed}");
+    assert_eq!(reports(&house, "bob").len(), 1, "the message itself");
+    // Who keeps a copy has it delivered.
+    asking(&house, "SUCCESS", "bob@home.test");
+    let told = reports(&house, "alice");
+    let last: Vec<&String> = told.iter().filter(|t| t.contains("bob@home.test")).collect();
+    assert!(last.len() == 1 && last[0].contains("Action: delivered"), "{last:?}");
+    // Who wants to hear nothing of success hears nothing.
+    let before = told.len();
+    asking(&house, "FAILURE", "bob@home.test");
+    assert_eq!(reports(&house, "alice").len(), before);
+    assert!(house.running.relay.queue.is_empty());
+}
+
+#[test]
 fn nobody_is_told_who_asked_not_to_be() {
     let house = House::new();
     house.world.server(SMARTHOST).says(&[("RCPT", "550 5.1.1 No such user")]);

@@ -5,7 +5,7 @@ use super::{
         lane::Lanes,
         relay::{Relay, count},
     },
-    days,
+    EXPANDED, days,
 };
 use crate::{
     config::{Config, Retry},
@@ -16,9 +16,8 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
-        deliver,
         envelope::{Envelope, Id, Progress},
-        maildir,
+        maildir, refusal,
         route::{self, Destination, Hop},
         schedule,
         trace::{self, Event},
@@ -185,6 +184,9 @@ impl Attempt {
     /// The attempt is over.
     async fn conclude(&self) {
         let relay = &self.relay;
+        if self.tried.get() && !self.contact.get() && relay.has_line().await {
+            self.contact.set(true);
+        }
         let now = relay.sys.clock.now();
         let config = relay.config();
         let mut progress = self.progress();
@@ -219,15 +221,14 @@ impl Attempt {
     fn count_time(&self, config: &Config, progress: &mut Progress, now: Instant) {
         const EXPIRED: Status = Status::new(Class::Permanent, 4, 7);
         let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
-        if !(self.contact.get() || self.relay.was_reached(since)) {
+        if !self.contact.get() {
             return;
         }
-        self.contact.set(true);
         progress.attempts = progress.attempts.saturating_add(1);
         // Where nobody but a person can mend it, it waits for that person, however long it takes.
         let barred = |n: &usize| {
             let last = progress.outcomes.get(*n).and_then(Option::as_ref);
-            last.is_some_and(deliver::waits_for_a_person)
+            last.is_some_and(refusal::waits_for_a_person)
         };
         let mortal: Vec<usize> = progress.owed().filter(|n| !barred(n)).collect();
         if mortal.is_empty() {
@@ -262,6 +263,11 @@ impl Attempt {
         let chance = relay.sys.dice.roll();
         if self.contact.get() {
             return schedule::backoff(&config.retry, attempts, chance);
+        }
+        if relay.line.is_offline() {
+            // Whoever looks for the line wakes it.
+            let most = limits::OFFLINE_WAIT_MAX.min(config.retry.max);
+            return schedule::backoff(&Retry { first: most, ..config.retry.clone() }, 1, chance);
         }
         // Pauses grow with the outage, too, though it is not held against the message. One that
         // gets through wakes them all: the more there are, the less often each need try.
@@ -306,7 +312,9 @@ impl Attempt {
             }
         }
         for (told, addresses) in ends {
-            self.count(told.outcome.status.class, addresses.len());
+            if told.outcome.status != EXPANDED {
+                self.count(told.outcome.status.class, addresses.len());
+            }
             for to in trace::lists(&addresses) {
                 self.relay.tell(self.told(&told, &to, wait));
             }
@@ -333,6 +341,7 @@ impl Attempt {
             Class::Success if !mailbox.is_empty() => {
                 self.event("delivered").with("to", to).with("mailbox", mailbox)
             }
+            Class::Success if outcome.status == EXPANDED => self.event("expanded").with("to", to),
             Class::Success => said(self.event("delivered").with("to", to)).with("tls", tls),
             Class::Permanent => said(self.event("failed").with("to", to)),
             Class::Transient => {
@@ -400,7 +409,7 @@ impl Job {
     /// A way cannot be used, and another is tried.
     pub fn passes_on(&mut self, outcome: &Outcome, contact: bool) {
         self.attempt.contact.set(self.attempt.contact.get() || contact);
-        if deliver::waits_for_a_person(outcome) {
+        if refusal::waits_for_a_person(outcome) {
             self.barred = Some(outcome.clone());
         }
     }

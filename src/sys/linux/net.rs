@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     limits,
-    sys::{Attached, Datagrams, Listener, Net, Pending, Stream, TlsFacts},
+    sys::{Attached, Changes, Datagrams, Listener, Net, Pending, Stream, TlsFacts},
 };
 use futures_lite::{AsyncRead, AsyncWrite, future::yield_now};
 use rustix::{
@@ -100,6 +100,12 @@ impl Net for RealNet {
 
     fn attached(&self) -> Attached {
         netlink::attached()
+    }
+
+    fn changes(&self) -> Option<Box<dyn Changes>> {
+        // A sandbox may allow no such sockets.
+        let notices = netlink::Notices::new(&self.reactor).ok()?;
+        Some(Box::new(notices))
     }
 
     fn open_at_most(&self, wanted: u64) -> u64 {

@@ -1,13 +1,24 @@
 //! Where this machine is attached, asked of the kernel over rtnetlink(7): the only source that
 //! tells each address with its own prefix, all routing tables, and needs no `/proc`.
 
-use crate::{limits, sys::Attached};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with, sockopt,
+use super::reactor::{Reactor, Watched};
+use crate::{
+    limits,
+    sys::{Attached, Changes, Pending},
+};
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+        netlink::SocketAddrNetlink, recv, send, socket_with, sockopt,
+    },
 };
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    os::fd::OwnedFd,
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -28,6 +39,50 @@ const RTA_VIA: u16 = 18;
 const NLA_TYPE_MASK: u16 = 0x3fff;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
+
+/// Groups of notices, of rtnetlink(7): `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV4_ROUTE`,
+/// `RTMGRP_IPV6_IFADDR`, `RTMGRP_IPV6_ROUTE`.
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+/// What the kernel tells of links, addresses and routes, as it happens. What precisely has changed
+/// is not read: it says only that it is worth to look again.
+pub(super) struct Notices(Watched<OwnedFd>);
+
+impl Notices {
+    pub(super) fn new(reactor: &Reactor) -> io::Result<Notices> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
+        reactor.watch(socket).map(Notices)
+    }
+
+    /// Everything that has come is taken; ready where that was anything.
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut into = [0; 1024];
+        let mut came = false;
+        for _ in 0..limits::NETLINK_ANSWERS {
+            let took = self.0.poll_take(cx, |socket| {
+                recv(socket, &mut into[..], RecvFlags::TRUNC).map_err(io::Error::from)
+            });
+            match took {
+                Poll::Pending if came => return Poll::Ready(()),
+                Poll::Ready(Ok(_)) => came = true,
+                // Notices were lost, for there were too many: that is news, too.
+                Poll::Ready(Err(error)) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {
+                    came = true;
+                }
+                Poll::Pending | Poll::Ready(Err(_)) => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Changes for Notices {
+    fn next(&mut self) -> Pending<'_, ()> {
+        Box::pin(poll_fn(|cx| self.poll(cx)))
+    }
+}
 
 /// The private subnets of this machine and its default gateways. Loopback alone where the kernel
 /// does not answer: then nobody else is trusted.

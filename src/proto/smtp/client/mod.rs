@@ -87,6 +87,8 @@ pub struct Session {
     state: State,
     offered: Offered,
     encrypted: bool,
+    /// There was a banner, or words in its place that a mail server has.
+    greeted: bool,
     /// The server may hold a transaction that came to no end.
     stale: bool,
     /// A message was sent or tried.
@@ -147,6 +149,7 @@ impl Session {
             parser: Parser::default(),
             state: State::Banner,
             offered: Offered::default(),
+            greeted: false,
             stale: false,
             used: false,
             lied: false,
@@ -162,6 +165,11 @@ impl Session {
         let mut transaction = self.transaction.take()?;
         transaction.settle_rest(outcome);
         Some(transaction.into_outcomes())
+    }
+
+    /// Whoever is at the other end has spoken as a mail server does.
+    pub fn was_greeted(&self) -> bool {
+        self.greeted
     }
 
     /// The server offered CHUNKING, and a message that was sent so came to an end without its first
@@ -194,6 +202,7 @@ impl Session {
 
     /// `last`: the words of the last line as they came.
     fn hear(&mut self, reply: &PeerReply, last: &str) {
+        self.greeted = true;
         // RFC 5321 §3.8: it may come at any time, and the server is gone.
         if reply.code == 421 && !matches!(self.state, State::Quit) {
             return self.end(reply.outcome(&self.plan.host));

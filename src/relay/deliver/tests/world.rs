@@ -52,6 +52,8 @@ pub(super) struct World {
     pub(super) knock: Box<dyn Fn(SocketAddr) -> Knock>,
     /// What becomes of TLS handshakes, in order; after the last one, all succeed.
     pub(super) tls: RefCell<VecDeque<TlsError>>,
+    /// So many encrypted connections break at their first octet, by a fault of their engine.
+    pub(super) brittle: Cell<u32>,
     /// Every line that any server was sent, the address and, encrypted, a `*` before it.
     pub(super) heard: RefCell<Vec<String>>,
     /// Name and trust of each handshake.
@@ -65,6 +67,7 @@ impl World {
             timers: RefCell::default(),
             knock: Box::new(knock),
             tls: RefCell::default(),
+            brittle: Cell::default(),
             heard: RefCell::default(),
             handshakes: RefCell::default(),
         });
@@ -201,7 +204,9 @@ impl Tls for Fake {
     ) -> Pending<'static, Result<Box<dyn Stream>, TlsError>> {
         self.0.handshakes.borrow_mut().push((name.to_string(), trust));
         let trouble = self.0.tls.borrow_mut().pop_front();
-        let encrypted = || Box::new(Encrypted(stream)) as Box<dyn Stream>;
+        let brittle = self.0.brittle.get();
+        self.0.brittle.set(brittle.saturating_sub(1));
+        let encrypted = || Box::new(Encrypted(stream, brittle > 0)) as Box<dyn Stream>;
         Box::pin(ready(trouble.map_or_else(|| Ok(encrypted()), Err)))
     }
     fn certificate(&self, _: &[u8], _: &[u8]) -> Result<(), TlsError> {
@@ -310,8 +315,8 @@ impl Stream for Line {
     }
 }
 
-/// Encrypted, it is said.
-struct Encrypted(Box<dyn Stream>);
+/// Encrypted, it is said; and whether it breaks.
+struct Encrypted(Box<dyn Stream>, bool);
 
 impl AsyncRead for Encrypted {
     fn poll_read(
@@ -319,6 +324,9 @@ impl AsyncRead for Encrypted {
         cx: &mut Context<'_>,
         into: &mut [u8],
     ) -> Poll<io::Result<usize>> {
+        if self.1 {
+            return Poll::Ready(Err(io::Error::other("embedded-tls: Unimplemented")));
+        }
         Pin::new(&mut self.0).poll_read(cx, into)
     }
 }
@@ -347,7 +355,8 @@ impl Stream for Encrypted {
         None
     }
     fn tls(&self) -> Option<TlsFacts> {
-        Some(TlsFacts { version: "TLSv1.3".into(), ..TlsFacts::default() })
+        let engine = if self.1 { "embedded-tls" } else { "rustls" };
+        Some(TlsFacts { version: "TLSv1.3".into(), engine, ..TlsFacts::default() })
     }
 }
 

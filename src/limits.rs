@@ -630,3 +630,19 @@ const _: () = assert!(INDEX_SCAN * (INDEX_ENTRY_BYTES + 64) < INDEX_FRAME_BYTES)
 /// [`HISTORY_NAMES`].
 pub const EVENT_ADDRESSES: usize = 8;
 const _: () = assert!(EVENT_ADDRESSES + 3 <= HISTORY_NAMES);
+
+/// Longest address of a web service, octets: RFC 9110 §4.1 wants 8,000 to be taken, nobody has
+/// such.
+pub const URL_BYTES: usize = 2048;
+/// Longest head of an answer over HTTP, octets: as browsers and proxies have it.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+/// Most fields in it.
+pub const HTTP_FIELDS: usize = 64;
+/// Longest body of an answer over HTTP, octets: a policy of MTA-STS may have 64,000 (RFC 8461
+/// §3.2),
+/// tokens take some thousand.
+pub const HTTP_BODY_BYTES: usize = 64 * 1024;
+/// Longest time that a server may want to be left alone.
+pub const RETRY_AFTER: Duration = Duration::from_hours(1);
+/// How long a sign-in may take from its link, or its code, to its end.
+pub const SIGN_IN_WAIT: Duration = Duration::from_mins(15);

@@ -1,8 +1,10 @@
 //! Ground floor: formats and conversations. Pure: no clock, no dice, no input or output.
 
 pub mod dns;
+pub mod http;
 pub mod machine;
 pub mod mail;
+pub mod oauth;
 pub mod sasl;
 pub mod smtp;
 pub mod status;

@@ -4,13 +4,13 @@
 use super::{
     Web,
     api::{Answer, Visit, error, json},
-    http::{Head, Response, decode},
+    http::{Head, Response},
     json::Json,
     login,
     office::{Action, AdminLogin, AdminState, Apply, Page, UserChange, Which},
     page,
 };
-use crate::{limits, relay::envelope::Id};
+use crate::{limits, proto::http::decode, relay::envelope::Id};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{cell::Cell, net::IpAddr};
 

@@ -5,13 +5,13 @@
 
 use super::{
     Web,
-    http::{Head, Method, Response, decode},
+    http::{Head, Method, Response},
     json::Json,
     office::{Action, Apply},
     page,
     talk::Caller,
 };
-use crate::{limits, sys::Pending};
+use crate::{limits, proto::http::decode, sys::Pending};
 
 /// One thing that can be asked.
 pub(super) struct Route {

@@ -172,23 +172,6 @@ fn length(head: &Head) -> Result<usize, Refusal> {
     Ok(text.parse().unwrap_or(usize::MAX))
 }
 
-/// `%41` is `A`; a `+` stays one, since it is at home in addresses. `None` where it is not UTF-8
-/// then, or a `%` is not followed by two digits. RFC 3986 §2.1.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(b) = rest.next() {
-        octets.push(match b {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? << 4 | digit()?).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(octets).ok()
-}
-
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Response {

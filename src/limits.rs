@@ -173,6 +173,8 @@ pub const OFFLINE_WAIT: Duration = Duration::from_mins(5);
 pub const OFFLINE_CROWD: usize = 100;
 /// Longest such wait.
 pub const OFFLINE_WAIT_MAX: Duration = Duration::from_hours(1);
+/// While offline: how soon, and how often, those are tried whom no look asks for.
+pub const OFFLINE_TRY: Duration = Duration::from_mins(10);
 /// While offline: time before the next look for the line, at first and at most, where the kernel
 /// does not tell of a change sooner. Each costs a datagram to a name server, and a connection to a
 /// smarthost where there is one.
@@ -631,16 +633,14 @@ const _: () = assert!(INDEX_SCAN * (INDEX_ENTRY_BYTES + 64) < INDEX_FRAME_BYTES)
 pub const EVENT_ADDRESSES: usize = 8;
 const _: () = assert!(EVENT_ADDRESSES + 3 <= HISTORY_NAMES);
 
-/// Longest address of a web service, octets: RFC 9110 §4.1 wants 8,000 to be taken, nobody has
-/// such.
+/// Longest address of a web service, octets. RFC 9110 §4.1 would have 8,000; nobody has such.
 pub const URL_BYTES: usize = 2048;
 /// Longest head of an answer over HTTP, octets: as browsers and proxies have it.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// Most fields in it.
 pub const HTTP_FIELDS: usize = 64;
-/// Longest body of an answer over HTTP, octets: a policy of MTA-STS may have 64,000 (RFC 8461
-/// §3.2),
-/// tokens take some thousand.
+/// Longest body of an answer over HTTP, octets: tokens take some thousand, a policy of MTA-STS may
+/// have 64,000 (RFC 8461 §3.2).
 pub const HTTP_BODY_BYTES: usize = 64 * 1024;
 /// Longest time that a server may want to be left alone.
 pub const RETRY_AFTER: Duration = Duration::from_hours(1);

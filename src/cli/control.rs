@@ -4,10 +4,7 @@ use super::{Call, SOCKET};
 use crate::{limits, sys::Sys};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use serde_json::Value;
-use std::{
-    fmt::{self, Write as _},
-    io,
-};
+use std::{fmt, io};
 
 /// What the relay answered.
 #[derive(Debug, PartialEq)]
@@ -145,19 +142,6 @@ fn answer(octets: &[u8]) -> Result<Answer, String> {
     Ok(Answer { status, tag, body: json })
 }
 
-/// A text as part of a path or query. RFC 3986 §2.
-pub(super) fn encoded(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-._~".contains(&octet) {
-            encoded.push(char::from(octet));
-        } else {
-            write!(encoded, "%{octet:02X}").expect("a String takes what is written to it");
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +164,5 @@ mod tests {
         ] {
             assert!(answer(bad).is_err());
         }
-    }
-
-    #[test]
-    fn nothing_typed_can_change_the_request() {
-        assert_eq!(encoded("<a b@x>\r\n?&#%é"), "%3Ca%20b%40x%3E%0D%0A%3F%26%23%25%C3%A9");
-        assert_eq!(encoded("Az09-._~"), "Az09-._~");
     }
 }

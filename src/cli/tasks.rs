@@ -2,12 +2,13 @@
 
 use super::{
     Act, CONFIG, Call, Command, Keys, Prompt, SECRETS, Task, Terminal, UserAct,
-    control::{Answer, Question, Trouble, ask, encoded},
+    control::{Answer, Question, Trouble, ask},
     exit, sendmail, show,
 };
 use crate::{
     config::{self, Document, Secrets, Setting, Surroundings},
     limits,
+    proto::http::encode,
     relay::envelope::Id,
     sys::{Open, Sys},
 };
@@ -220,7 +221,7 @@ impl Doing<'_> {
     }
 
     async fn trace(&self, what: &str, terminal: &mut Terminal<'_>) -> Result<u8, Stop> {
-        let path = format!("/api/trace?q={}", encoded(what));
+        let path = format!("/api/trace?q={}", encode(what));
         let answer = self.done(&Question::get(&path)).await?;
         if self.call.json {
             terminal.say(&answer.body.to_string())?;
@@ -305,7 +306,7 @@ impl Doing<'_> {
                 Err(Stop::Refused(format!("that cannot be a password; allowed is {allowed}")))
             }
         };
-        let (path, one) = ("/api/users", format!("/api/users/{}", encoded(name)));
+        let (path, one) = ("/api/users", format!("/api/users/{}", encode(name)));
         match act {
             UserAct::Add(prompt) => {
                 let body = json!({"name": name, "password": password(prompt)?}).to_string();

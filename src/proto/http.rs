@@ -3,7 +3,10 @@
 //! Pure. Redirections are an answer like any other, and are not followed; nothing is compressed.
 
 use crate::limits;
-use std::{fmt, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    time::Duration,
+};
 
 /// Where something is: `https://login.example.com/token`. `http` is for this machine alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -85,8 +88,8 @@ pub fn request(url: &Url, form: Option<&str>) -> Vec<u8> {
     );
     if let Some(form) = form {
         text += "Content-Type: application/x-www-form-urlencoded\r\n";
-        let length = form.len().to_string();
-        text += &["Content-Length: ", &length, "\r\n\r\n", form].concat();
+        write!(text, "Content-Length: {}\r\n\r\n{form}", form.len())
+            .expect("a String takes what is written to it");
     } else {
         text += "\r\n";
     }
@@ -256,10 +259,7 @@ pub fn encode(text: &str) -> String {
         if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
             out.push(b.into());
         } else {
-            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-            out.push('%');
-            out.push(DIGITS[usize::from(b >> 4)].into());
-            out.push(DIGITS[usize::from(b & 15)].into());
+            write!(out, "%{b:02X}").expect("a String takes what is written to it");
         }
     }
     out

@@ -15,11 +15,10 @@ pub use files::servers_of;
 use crate::{
     limits,
     proto::{
-        dns::{self, Answer, Data, Kind, Question},
+        dns::{self, Answer, Data, Kind, Question, Response},
         status::{Class, Outcome, Status},
     },
     sys::{Signal, Sys},
-    time::Instant,
 };
 use cache::{Cache, Denied, Known};
 use files::Hosts;
@@ -29,6 +28,8 @@ use std::{
     net::{IpAddr, SocketAddr},
     rc::Rc,
 };
+
+const TOO_LONG: &str = "the name servers take too long";
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,6 @@ pub struct Resolver {
     hosts: RefCell<Hosts>,
     cache: RefCell<Cache>,
     flights: RefCell<HashMap<Question, Signal>>,
-    last_contact: Cell<Option<Instant>>,
 }
 
 impl Resolver {
@@ -65,7 +65,6 @@ impl Resolver {
             hosts: RefCell::default(),
             cache: RefCell::default(),
             flights: RefCell::default(),
-            last_contact: Cell::default(),
         };
         resolver.set_servers(servers);
         resolver
@@ -92,11 +91,6 @@ impl Resolver {
         *self.hosts.borrow_mut() = Hosts::parse(text);
     }
 
-    /// When a name server last answered over the net.
-    pub fn last_contact(&self) -> Option<Instant> {
-        self.last_contact.get()
-    }
-
     /// Does anybody out there answer? The name servers are asked past the cache for `name`, which
     /// should be one that nobody has asked for before: else a name server nearby answers from its
     /// own cache, line or no line. That there is no such name is a good answer.
@@ -105,13 +99,7 @@ impl Resolver {
     /// Nobody answers, or all names lead into a private network: so it is behind a captive portal,
     /// until a person has accepted its terms. In words.
     pub async fn looks_out(&self, name: &str) -> Result<(), String> {
-        let servers = self.servers.borrow().clone();
-        let question = Question { name: name.into(), kind: Kind::A };
-        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
-        let asked = self.sys.within(limits::PROBE_WAIT, asked).await;
-        let late = || Err("the name servers take too long".into());
-        let (response, place) = asked.unwrap_or_else(late)?;
-        self.first.set(place);
+        let response = self.ask_anew(name).await?;
         match response.answer {
             Answer::Found(records) if records.iter().all(leads_inside) => {
                 Err("every name leads into a private network (a captive portal?)".into())
@@ -122,6 +110,13 @@ impl Resolver {
             }
             _ => Ok(()),
         }
+    }
+
+    /// What the name servers say now of a name's IPv4 addresses, whatever the cache has.
+    async fn ask_anew(&self, name: &str) -> Result<Response, String> {
+        let question = Question { name: name.into(), kind: Kind::A };
+        let asked = self.sys.within(limits::PROBE_WAIT, self.ask_servers(&question)).await;
+        asked.unwrap_or_else(|| Err(TOO_LONG.into()))
     }
 
     /// Nobody would say what these names have; that is asked again at once.
@@ -171,17 +166,18 @@ impl Resolver {
         match self.find(name, ipv6).await {
             Ok(_) if self.is_own(name) => Err(looping(name, true)),
             Ok(_) => Ok(vec![name.to_string()]),
-            Err(Missing { why: Why::NoName | Why::NoData, contact }) => {
+            Err(missing) => {
+                let is_sure = match missing.why {
+                    Why::NoName | Why::NoData => true,
+                    Why::Unvouched(Denied::Name) => self.is_truthful().await,
+                    _ => false,
+                };
+                if !is_sure {
+                    return Err(missing.trouble(name));
+                }
                 let text = format!("{name} has neither mail servers nor an address in DNS");
-                Err(permanent(1, 2, text, contact))
+                Err(permanent(1, 2, text, missing.contact))
             }
-            Err(Missing { why: Why::Unvouched(Denied::Name), contact })
-                if self.is_truthful().await =>
-            {
-                let text = format!("{name} has neither mail servers nor an address in DNS");
-                Err(permanent(1, 2, text, contact))
-            }
-            Err(missing) => Err(missing.trouble(name)),
         }
     }
 
@@ -190,12 +186,8 @@ impl Resolver {
     /// bounce by that.
     async fn is_truthful(&self) -> bool {
         const ROOT: &str = "a.root-servers.net";
-        let servers = self.servers.borrow().clone();
-        let question = Question { name: ROOT.into(), kind: Kind::A };
-        let asked = ask::ask(&self.sys, &servers, self.first.get(), &question);
-        let heard = self.sys.within(limits::PROBE_WAIT, asked).await;
-        let heard = heard.and_then(Result::ok).map(|(response, _)| response.answer);
-        matches!(heard, Some(Answer::Found(records)) if !records.iter().any(leads_inside))
+        let heard = self.ask_anew(ROOT).await.map(|response| response.answer);
+        matches!(heard, Ok(Answer::Found(records)) if !records.iter().any(leads_inside))
     }
 
     fn ordered(
@@ -291,11 +283,19 @@ impl Resolver {
         let (known, ttl) = match asked {
             Some(Ok(answer)) => answer,
             Some(Err(why)) => (Known::Failed(why.into()), None),
-            None => (Known::Failed("the name servers take too long".into()), None),
+            None => (Known::Failed(TOO_LONG.into()), None),
         };
         let contact = !matches!(known, Known::Failed(_));
         self.cache.borrow_mut().keep(question, known.clone(), ttl, self.sys.clock.now());
         Reply { known, contact }
+    }
+
+    /// What a server says, the one that answered last being asked first.
+    async fn ask_servers(&self, question: &Question) -> Result<Response, String> {
+        let servers = self.servers.borrow().clone();
+        let (response, place) = ask::ask(&self.sys, &servers, self.first.get(), question).await?;
+        self.first.set(place);
+        Ok(response)
     }
 
     /// Ask the servers, and again where an answer only names another name: a server that does not
@@ -304,11 +304,7 @@ impl Resolver {
         let mut question = question.clone();
         let mut shortest: Option<u32> = None;
         for _ in 0..=limits::DNS_ALIASES {
-            let servers = self.servers.borrow().clone();
-            let (response, place) =
-                ask::ask(&self.sys, &servers, self.first.get(), &question).await?;
-            self.first.set(place);
-            self.last_contact.set(Some(self.sys.clock.now()));
+            let response = self.ask_servers(&question).await?;
             let ttl = match (response.ttl, shortest) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (ttl, _) => ttl,

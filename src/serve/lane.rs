@@ -216,7 +216,7 @@ impl Lanes {
 
     fn rested(&self, lane: &Lane) -> Option<(Outcome, bool)> {
         const NO_ROUTE: Status = Status::new(Class::Transient, 4, 4);
-        if let Some(why) = self.relay.line.bars(&lane.destination, self.relay.urgent.count()) {
+        if let Some(why) = self.relay.barred(&lane.destination) {
             return Some((Outcome::ours(NO_ROUTE, format!("offline: {why}")), false));
         }
         let rest = lane.rest.borrow();
@@ -356,8 +356,9 @@ impl Run {
         }
         // The other one may hang, for the line is down: then nothing waits for it here.
         let (lanes, lane, outcome) = (self.lanes.clone(), self.lane.clone(), outcome.clone());
+        let now = self.relay.sys.clock.now();
         self.relay.sys.spawn(async move {
-            if !lanes.relay.has_line().await && lanes.relay.line.is_offline() {
+            if !lanes.relay.has_line(now).await && lanes.relay.line.is_offline() {
                 lanes.set_aside(&lane, &outcome, false);
             }
         });

@@ -12,6 +12,7 @@
 
 use super::{relay::Relay, work::days};
 use crate::{
+    config::Config,
     limits,
     relay::{
         resolve,
@@ -35,6 +36,9 @@ pub struct Line {
     offline: RefCell<Option<Offline>>,
     /// When a look has found somebody last.
     proven: Cell<Option<Instant>>,
+    /// Somebody was reached while looks found nobody: until one finds somebody, they are not
+    /// believed. In a network without the internet none ever does.
+    misjudged: Cell<bool>,
     /// How often it has come back.
     returns: Cell<u64>,
     /// Somebody wants to know.
@@ -63,15 +67,6 @@ impl Line {
         self.offline.borrow().is_some()
     }
 
-    /// Why a connection to `destination` is not even tried. Who is near may be reached without the
-    /// line, and a person who wants everything tried now (for the `urgent`th time) shall see it
-    /// tried.
-    pub fn bars(&self, destination: &Destination, urgent: u64) -> Option<String> {
-        let offline = self.offline.borrow();
-        let offline = offline.as_ref().filter(|offline| offline.urgent == urgent)?;
-        (!is_near(destination)).then(|| offline.why.clone())
-    }
-
     fn is_known_offline(&self, urgent: u64) -> bool {
         self.offline.borrow().as_ref().is_some_and(|offline| offline.urgent == urgent)
     }
@@ -96,16 +91,39 @@ pub fn is_near(destination: &Destination) -> bool {
     }
 }
 
+/// The smarthosts that are looked for.
+fn looked_for(config: &Config) -> impl Iterator<Item = Destination> {
+    let smarthosts = route::smarthosts(config).into_iter().map(|(_, smarthost)| smarthost);
+    smarthosts.filter(|smarthost| !is_near(smarthost)).take(limits::PROBE_SMARTHOSTS)
+}
+
 impl Relay {
-    /// An attempt has reached nobody: was it not the line's fault? True where somebody was reached
-    /// just now, or is found now; false also where nobody could find out in time.
-    pub async fn has_line(&self) -> bool {
+    /// Why a connection to `destination` is not even tried.
+    ///
+    /// Who is near may be reached without the line, and a person who wants everything tried now
+    /// shall see it tried. After [`limits::OFFLINE_TRY`] those are tried, too, whom no look asks
+    /// for: in a network without the internet nothing else tells that they are there.
+    pub(super) fn barred(&self, destination: &Destination) -> Option<String> {
+        let offline = self.line.offline.borrow();
+        let offline = offline.as_ref().filter(|offline| offline.urgent == self.urgent.count())?;
+        let lasts = self.sys.clock.now().since(offline.since);
+        let is_looked_for = || looked_for(&self.config()).any(|one| one.next == destination.next);
+        let is_tried = lasts >= limits::OFFLINE_TRY && !is_looked_for();
+        (!is_near(destination) && !is_tried).then(|| offline.why.clone())
+    }
+
+    /// An attempt of a message that waits since `since` has reached nobody: was it not the line's
+    /// fault? True where somebody was reached just now, or is found now; false also where nobody
+    /// could find out in time.
+    pub async fn has_line(&self, since: Instant) -> bool {
         let now = self.sys.clock.now();
-        let kept = u64::try_from(limits::PROBE_KEPT.as_millis()).expect("a moment");
         if self.line.is_known_offline(self.urgent.count()) {
             return false;
         }
-        if self.was_reached(Instant(now.0.saturating_sub(kept))) {
+        if self.was_reached(now - limits::PROBE_KEPT) {
+            return true;
+        }
+        if self.line.misjudged.get() && self.was_reached(since) {
             return true;
         }
         let seen = self.line.looked.count();
@@ -122,8 +140,17 @@ impl Relay {
         !self.line.is_offline() && self.was_reached(now)
     }
 
-    /// Somebody was reached: whatever waits for the line is due.
-    pub(super) fn line_is_up(&self, now: Instant) {
+    /// Mail has reached somebody: whatever waits for the line is due.
+    pub(super) fn mail_got_through(&self, now: Instant) {
+        if self.line.is_offline() {
+            self.line.misjudged.set(true);
+            // Or the line has just come back.
+            self.line.doubt.raise();
+        }
+        self.line_is_up(now);
+    }
+
+    fn line_is_up(&self, now: Instant) {
         let offline = self.line.offline.borrow_mut().take();
         if let Some(offline) = offline {
             self.line.returns.set(self.line.returns.get() + 1);
@@ -150,8 +177,10 @@ impl Relay {
             Ok(()) => {
                 let now = self.sys.clock.now();
                 self.line.proven.set(Some(now));
+                self.line.misjudged.set(false);
                 self.line_is_up(now);
             }
+            Err(_) if self.line.misjudged.get() => {}
             Err(why) => self.line_is_down(why),
         }
         self.line.looked.raise();
@@ -163,9 +192,7 @@ impl Relay {
         let name = self.unheard_of();
         let Err(why) = self.resolver.looks_out(&name).await else { return Ok(()) };
         let config = self.config();
-        let smarthosts = route::smarthosts(&config).into_iter().map(|(_, smarthost)| smarthost);
-        let far = smarthosts.filter(|smarthost| !is_near(smarthost));
-        for smarthost in far.take(limits::PROBE_SMARTHOSTS) {
+        for smarthost in looked_for(&config) {
             if self.greets(&smarthost, config.delivery_ipv6).await {
                 return Ok(());
             }

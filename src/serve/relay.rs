@@ -134,7 +134,7 @@ impl Relay {
     pub fn reached(&self) {
         let now = self.sys.clock.now();
         self.contact.set(Some(now));
-        self.line_is_up(now);
+        self.mail_got_through(now);
     }
 
     /// Somebody was reached at `since` or later. What a name server has said may have been in the

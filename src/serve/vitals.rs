@@ -110,24 +110,20 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
 
 /// Nobody can be reached, or nobody of those who should be.
 fn outage(relay: &Relay) -> String {
-    let offline = relay.queue.offline();
-    let what = match offline {
-        0 => "mail that is for others waits".into(),
-        1 => "1 message waits".to_string(),
-        n => format!("{n} messages wait"),
+    let messages = match relay.queue.offline() {
+        0 => String::new(),
+        1 => "1 message waits for the line. ".into(),
+        n => format!("{n} messages wait for the line. "),
     };
+    let fair = "That time does not count.";
     match relay.line.offline(relay.sys.clock.now()) {
         Some((why, lasts)) => format!(
-            "Offline for {}: nobody outside can be reached ({why}). {}{} for the line, and goes \
-             out as soon as it is back. That time does not count.",
-            days(lasts),
-            what.get(..1).unwrap_or_default().to_uppercase(),
-            what.get(1..).unwrap_or_default()
+            "Offline for {}: nobody outside can be reached ({why}). {messages}Mail goes out as \
+             soon as the line is back. {fair}",
+            days(lasts)
         ),
-        None if offline > 0 => {
-            format!("Nobody outside can be reached; {what} for the line. That time does not count.")
-        }
-        None => String::new(),
+        None if messages.is_empty() => String::new(),
+        None => format!("Nobody outside can be reached. {messages}{fair}"),
     }
 }
 

@@ -70,3 +70,32 @@ fn what_is_done_is_written_while_others_are_synced() {
     });
     assert_eq!(world.run(u64::MAX), Ended::Done);
 }
+
+/// What a sync that never ends keeps from being durable is bounded all the same.
+#[test]
+fn no_more_is_written_beside_a_sync_than_may_wait_for_one() {
+    // A record without payload.
+    const DONE: usize = 32;
+    let most = limits::LAZY_SYNC_BYTES / DONE;
+    let (disk, noted) = (SimDisk::new(1, 1 << 30), Rc::new(Cell::new(0)));
+    let (world, flash, count) = (World::new(1), disk.clone(), noted.clone());
+    let sys = world.sys(&disk);
+    world.sys(&disk).spawn(async move {
+        let (spool, _) = Spool::open(&sys, ROOM).await.expect("an empty disk");
+        let mut kept = Vec::new();
+        for _ in 0..most + 2 {
+            kept.push(commit(&spool, 100).await.expect("there is room").id);
+        }
+        flash.fail(Faults { stalled: true, ..Faults::default() });
+        let others = async {
+            sys.sleep(Duration::from_secs(1)).await;
+            for id in kept {
+                spool.done(id).await.expect("the disk writes");
+                count.set(count.get() + 1);
+            }
+        };
+        drop(futures_lite::future::zip(commit(&spool, 100), others).await);
+    });
+    assert_eq!(world.run(u64::MAX), Ended::Stuck);
+    assert_eq!(noted.get(), most);
+}

@@ -181,6 +181,8 @@ fn forms_are_written_and_read() {
     assert_eq!(text, "scope=a%20b%2Fc&x=%C3%A4%26%3D%2B");
     assert_eq!(field(&text, "scope").as_deref(), Some("a b/c"));
     assert_eq!(field(&text, "x").as_deref(), Some("ä&=+"));
+    assert_eq!(encode("<a b@x>\r\n?&#%é"), "%3Ca%20b%40x%3E%0D%0A%3F%26%23%25%C3%A9");
+    assert_eq!(encode("Az09-._~"), "Az09-._~");
     assert_eq!(field("a=b+c", "a").as_deref(), Some("b c"));
     assert_eq!(field("a=%zz", "a"), None);
     assert_eq!(field("a", "a"), None);

@@ -360,7 +360,6 @@ fn silence_is_an_outage_within_the_bound_and_is_remembered_for_seconds() {
     assert_eq!((status(&trouble).as_str(), trouble.contact), ("4.4.3", false));
     assert_eq!(sys.clock.now().since(start).as_secs(), 21, "three servers, 2 s and 5 s each");
     assert_eq!(world.count(), 6);
-    assert_eq!(resolver.last_contact(), None);
     let again = world.run(resolver.exchangers("x.example", true)).unwrap_err();
     assert_eq!((again, world.count()), (trouble, 6));
     world.pass(6);
@@ -411,7 +410,6 @@ fn no_is_remembered_too_and_proves_contact_only_while_fresh() {
         let trouble = world.run(resolver.exchangers("gone.example", true)).unwrap_err();
         assert_eq!((world.count(), trouble.contact), (count, contact));
     }
-    assert_eq!(resolver.last_contact(), Some(sys.clock.now()));
 }
 
 #[test]

@@ -301,16 +301,18 @@ impl State {
 
     /// Settled and Done records that fit, before messages that wait for company or for the sync of
     /// others: those are of no message that is among them, since nobody else knows of it yet, and
-    /// of none that is `busy`, so that each one's stay in order.
+    /// of none that is `busy`, so that each one's stay in order. No more than may wait for a sync.
     pub(super) fn take_progress(&mut self, busy: &[Id]) -> Option<Batch> {
         let head = self.ledger.head()?;
-        let mut room = (head.length - head.end).min(limits::SPOOL_PAGE_BYTES);
+        let mut room = (head.length - head.end).min(limits::SPOOL_PAGE_BYTES) as usize;
+        room = room.min(limits::LAZY_SYNC_BYTES.saturating_sub(self.unsynced_bytes));
         let mut batch = Batch { items: Vec::new(), sync: false };
         for item in std::mem::take(&mut self.queue) {
-            let fits = item.extent() <= room && item.demand(&self.ledger) == 0;
+            let extent = item.extent() as usize;
+            let fits = extent <= room && item.demand(&self.ledger) == 0;
             match item {
                 Item::Settled { id, .. } | Item::Done { id, .. } if fits && !busy.contains(&id) => {
-                    room -= item.extent();
+                    room -= extent;
                     batch.items.push(item);
                 }
                 _ => {

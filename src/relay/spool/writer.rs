@@ -312,11 +312,11 @@ impl Spool {
     /// What is written to the head must be durable before another one begins: then only the newest
     /// segment can hold anything that is not.
     async fn finish_head(&self) -> io::Result<()> {
-        let dirty = {
+        let is_dirty = {
             let state = self.0.state.borrow();
-            state.dirty.filter(|_| state.file.is_some())
+            state.dirty.is_some() && state.file.is_some()
         };
-        if dirty.is_some() { self.append(Vec::new(), true).await } else { Ok(()) }
+        if is_dirty { self.append(Vec::new(), true).await } else { Ok(()) }
     }
 
     /// Make a segment: real zeros, so that writing to it later changes nothing but its octets.

@@ -44,6 +44,7 @@ impl Run {
                 rest = limits::LOGIN_REST;
             }
             Some((Meaning::Quota, _)) => rest = limits::QUOTA_REST,
+            _ if self.relay.line.is_offline() => rest = rest.max(limits::OFFLINE_TRY),
             _ => {}
         }
         *self.lane.rest.borrow_mut() = Some(Rest {

@@ -117,3 +117,45 @@ fn a_server_that_is_there_and_not_well_is_no_outage() {
         assert_eq!(house.world.told("failed").len(), 1, "{banner}");
     }
 }
+
+/// No look finds anybody there, ever: mail goes from house to house all the same.
+#[test]
+fn in_a_network_without_the_internet_mail_gets_through() {
+    let (up, down) = ("me@[192.0.2.8]", "me@[192.0.2.7]");
+    let routes = r#""routes": [{"for": "*", "via": "192.0.2.25:25", "tls": "may"}]"#;
+    let house = House::with(&CONFIG.replace(routes, r#""routes": []"#));
+    house.world.server("192.0.2.8:25");
+    house.send("alice@home.test", &[down], "to a dead one");
+    house.pass(1);
+    house.send("alice@home.test", &[up], "to a live one");
+    house.pass(limits::OFFLINE_TRY.as_secs() - 2);
+    assert_eq!(house.world.mail.borrow().len(), 0, "a look has found nobody");
+    house.pass(limits::OFFLINE_WAIT_MAX.as_secs() + 120);
+    assert_eq!(house.world.mail.borrow().len(), 1);
+    assert!(!line(&house).starts_with("Offline"), "{}", line(&house));
+    for hour in 0..7 * 24 {
+        house.send("alice@home.test", &[up], "to a live one");
+        house.pass(1);
+        assert_eq!(house.world.mail.borrow().len(), 2 + hour, "at once, from now on");
+        house.pass(3600);
+    }
+    assert_eq!(house.world.told("offline").len(), 1, "looks are not believed any more");
+    assert_eq!(house.world.told("failed").len(), 1, "the other one was tried for five days");
+}
+
+/// While nobody is found, those whom no look asks for are tried from time to time, and no others.
+#[test]
+fn who_is_not_looked_for_is_tried_from_time_to_time() {
+    let house = House::new();
+    house.send("alice@home.test", &["me@example.org"], "alarm");
+    house.pass(1);
+    let routes = r#""routes": [{"for": "*", "via": "192.0.2.25:25", "tls": "may"}]"#;
+    house.configure(routes, r#""routes": []"#);
+    house.send("alice@home.test", &["me@[192.0.2.7]"], "alarm");
+    house.pass(DAY);
+    let tries =
+        house.world.knocks.borrow().iter().filter(|at| at.to_string() == "192.0.2.7:25").count();
+    assert!((12..=2 * 24 + 2).contains(&tries), "{tries} tries a day");
+    assert!(line(&house).starts_with("Offline for"), "{}", line(&house));
+    assert_eq!(house.rows().iter().map(|row| row.attempts).sum::<u16>(), 0);
+}

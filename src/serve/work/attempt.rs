@@ -22,7 +22,6 @@ use crate::{
         schedule,
         trace::{self, Event},
     },
-    time::Instant,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -184,14 +183,15 @@ impl Attempt {
     /// The attempt is over.
     async fn conclude(&self) {
         let relay = &self.relay;
-        if self.tried.get() && !self.contact.get() && relay.has_line().await {
+        let since = relay.queue.item(self.id).map_or(relay.sys.clock.now(), |item| item.since);
+        if self.tried.get() && !self.contact.get() && relay.has_line(since).await {
             self.contact.set(true);
         }
         let now = relay.sys.clock.now();
         let config = relay.config();
         let mut progress = self.progress();
         if self.tried.get() {
-            self.count_time(&config, &mut progress, now);
+            self.count_time(&config, &mut progress, now.since(since));
         }
         let wait = self.wait(&config, &progress);
         self.tell_fresh(&config, &progress, wait);
@@ -218,9 +218,8 @@ impl Attempt {
     }
 
     /// Attempts and time count only while somebody is reached. DESIGN §1, promise 7.
-    fn count_time(&self, config: &Config, progress: &mut Progress, now: Instant) {
+    fn count_time(&self, config: &Config, progress: &mut Progress, waited: Duration) {
         const EXPIRED: Status = Status::new(Class::Permanent, 4, 7);
-        let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
         if !self.contact.get() {
             return;
         }
@@ -234,7 +233,7 @@ impl Attempt {
         if mortal.is_empty() {
             return;
         }
-        progress.spent = progress.spent.saturating_add(now.since(since));
+        progress.spent = progress.spent.saturating_add(waited);
         if progress.spent < config.retry.lifetime {
             return;
         }

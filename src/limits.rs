@@ -173,7 +173,8 @@ pub const OFFLINE_WAIT: Duration = Duration::from_mins(5);
 pub const OFFLINE_CROWD: usize = 100;
 /// Longest such wait.
 pub const OFFLINE_WAIT_MAX: Duration = Duration::from_hours(1);
-/// While offline: how soon, and how often, those are tried whom no look asks for.
+/// While offline: how soon those are tried whom no look asks for; and again after so long, or after
+/// half the time that the outage has lasted.
 pub const OFFLINE_TRY: Duration = Duration::from_mins(10);
 /// While offline: time before the next look for the line, at first and at most, where the kernel
 /// does not tell of a change sooner. Each costs a datagram to a name server, and a connection to a

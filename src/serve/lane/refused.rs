@@ -44,11 +44,15 @@ impl Run {
                 rest = limits::LOGIN_REST;
             }
             Some((Meaning::Quota, _)) => rest = limits::QUOTA_REST,
-            _ if self.relay.line.is_offline() => rest = rest.max(limits::OFFLINE_TRY),
             _ => {}
         }
+        let now = self.relay.sys.clock.now();
+        if let Some((_, lasts)) = self.relay.line.offline(now) {
+            // The longer it lasts, the less a try may bring.
+            rest = rest.max(limits::OFFLINE_TRY).max(lasts / 2);
+        }
         *self.lane.rest.borrow_mut() = Some(Rest {
-            until: self.relay.sys.clock.now() + rest,
+            until: now + rest,
             urgent: self.relay.urgent.count(),
             outcome: outcome.clone(),
             contact,

@@ -5,12 +5,20 @@ use crate::{
     life,
     world::{Ended, World},
 };
-use std::{cell::Cell, future::Future, rc::Rc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    rc::Rc,
+    time::Duration,
+};
 use waypost::{
     limits,
-    proto::mail::address::Address,
+    proto::{
+        mail::address::Address,
+        status::{Class, Outcome, Status},
+    },
     relay::{
-        envelope::{Envelope, Notify, Progress, Recipient},
+        envelope::{Envelope, Id, Notify, Progress, Recipient},
         spool::{Room, Spool, SpoolError},
     },
     sys::Sys,
@@ -178,6 +186,56 @@ fn a_full_spool_says_so_and_takes_mail_again_when_there_is_room() {
         assert!(spool.has_room(3000));
         commit(&spool, 3000).await.expect("there is room again");
     });
+}
+
+/// Messages of `size` octets to so many, written side by side: as many as there is room for, `most`
+/// at most.
+async fn fill(sys: &Sys, spool: &Spool, most: usize, size: usize, recipients: usize) -> Vec<Id> {
+    let kept = Rc::new(RefCell::new(Vec::new()));
+    for _ in 0..most {
+        let (spool, kept) = (spool.clone(), kept.clone());
+        sys.spawn(async move {
+            let mut draft = spool.draft();
+            // A failure is told again at commit.
+            draft.append(&vec![b'x'; size]).await.ok();
+            match spool.commit(draft, &envelope(recipients, 0)).await {
+                Ok(entry) => kept.borrow_mut().push(entry.id),
+                Err(SpoolError::Full) => {}
+                Err(error) => panic!("{error}"),
+            }
+        });
+    }
+    sys.sleep(Duration::from_mins(1)).await;
+    kept.take()
+}
+
+#[test]
+fn what_becomes_of_each_recipient_can_be_noted_however_full_the_spool_is() {
+    for (recipients, size) in [(1, 1), (5, 1), (5, 600), (5, 20_000), (100, 1), (100, 3000)] {
+        for most in [20, 50, 100, 200, 1000] {
+            with_spool(SMALL, move |sys, spool| async move {
+                let kept = fill(&sys, &spool, most, size, recipients).await;
+                let status = Status::new(Class::Transient, 4, 1);
+                let outcomes = vec![Some(Outcome::ours(status, "w".repeat(240))); recipients];
+                for attempts in 1..=3 {
+                    let progress =
+                        Progress { attempts, outcomes: outcomes.clone(), ..Progress::default() };
+                    for id in &kept {
+                        let noted = spool.settle(*id, &progress).await;
+                        noted.unwrap_or_else(|error| {
+                            panic!("{most} of {size} octets for {recipients}: {error}")
+                        });
+                    }
+                }
+                for id in &kept {
+                    let (_, progress) = spool.load(*id).await.expect("it is there");
+                    assert_eq!((progress.attempts, progress.outcomes.len()), (3, recipients));
+                    spool.done(*id).await.expect("there is always room for that");
+                }
+                assert_eq!(spool.usage().messages, 0);
+            });
+        }
+    }
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use super::{
     Spool,
-    codec::Sheet,
-    ledger::Kept,
+    codec::{self, Sheet},
+    ledger::{Kept, usable},
     record::{Kind, extent},
     state::State,
     writer::put,
@@ -35,10 +35,17 @@ impl Spool {
     async fn copy(&self, inside: Vec<(Id, Kept)>) -> io::Result<()> {
         let mut moved = Vec::new();
         let mut buffer = Vec::new();
+        let mut words = self.room_for_words(&inside);
+        let mut here = 0;
         for (id, kept) in inside {
-            let Some((sheet, payload, progress)) = self.read_for_copy(id, kept).await? else {
+            let Some((sheet, payload, mut progress)) = self.read_for_copy(id, kept).await? else {
                 continue;
             };
+            match words.checked_sub(kept.words()) {
+                Some(left) => words = left,
+                // What is owed counts, and what was said of it last is in the history.
+                None => progress = wordless(progress),
+            }
             let embedded = u32::try_from(progress.len()).expect("part of a segment");
             // A bounce's cause is gone from the journal when the bounce is moved.
             let moved_sheet = Sheet { progress: embedded, replaces: None, ..sheet };
@@ -49,14 +56,17 @@ impl Spool {
                 &payload[sheet.progress_range().end..],
             ];
             let length = parts.iter().map(|part| part.len()).sum();
-            if !buffer.is_empty() && !self.fits(buffer.len() + extent(length) as usize) {
+            let needed = |buffer: &[u8]| buffer.len() as u64 + u64::from(extent(length));
+            if !buffer.is_empty() && !self.fits(needed(&buffer), here + kept.moved()) {
                 self.append(std::mem::take(&mut buffer), false).await?;
             }
-            if !self.fits(extent(length) as usize) {
+            if !self.fits(needed(&buffer), here + kept.moved()) {
                 let spare = self.0.state.borrow_mut().ledger.spare.pop_front();
                 let full = || io::Error::from(io::ErrorKind::StorageFull);
                 self.open_head(spare.ok_or_else(full)?).await?;
+                here = 0;
             }
+            here += kept.moved();
             let spot = put(&self.0.state.borrow(), &mut buffer, Kind::Message, id, &parts);
             moved.push((id, Kept { message: spot, settled: None, embedded, ..kept }));
             if buffer.len() >= limits::BATCH_BYTES / 2 {
@@ -74,10 +84,20 @@ impl Spool {
         Ok(())
     }
 
-    /// So many octets of records fit the head.
-    fn fits(&self, octets: usize) -> bool {
-        let state = self.0.state.borrow();
-        state.ledger.head().is_some_and(|head| (head.length - head.end) as usize >= octets)
+    /// Octets of words that there is room for in what is spare: without, all fits one segment.
+    /// Others than the last to be opened may end an eighth before their end.
+    fn room_for_words(&self, inside: &[(Id, Kept)]) -> u64 {
+        let ledger = &self.0.state.borrow().ledger;
+        let each = usable(self.room().segment_bytes);
+        let spare = ledger.spare.len() as u64;
+        let room = each * spare - (each / 8) * spare.saturating_sub(1);
+        room.saturating_sub(inside.iter().map(|(_, kept)| kept.moved()).sum())
+    }
+
+    /// So many octets of records fit the head, and those of them that have not been noted yet can
+    /// be moved with what is there.
+    fn fits(&self, octets: u64, moved: u64) -> bool {
+        self.0.state.borrow().ledger.head().is_some_and(|head| head.fits(octets, moved))
     }
 
     /// A message's sheet, payload and newest progress. `None` where the flash has lost it: then the
@@ -111,4 +131,10 @@ impl Spool {
         };
         Ok(Some((sheet, payload, progress)))
     }
+}
+
+/// The same progress without the words.
+fn wordless(octets: Vec<u8>) -> Vec<u8> {
+    let progress = codec::decode_progress(&octets);
+    progress.map_or(octets, |progress| codec::encode_progress(&progress, 0))
 }

@@ -104,6 +104,17 @@ impl Item {
         }
     }
 
+    /// Octets that its message takes once it is moved; 0: it brings none.
+    pub(super) fn moved(&self) -> u64 {
+        match self {
+            Item::Message(message) => {
+                let length = u32::try_from(self.payload_bytes()).expect("a part of a segment");
+                message.kept(Spot { length, ..Spot::default() }).moved()
+            }
+            _ => 0,
+        }
+    }
+
     /// Tell whoever waits, if anybody does.
     pub(super) fn answer(self, result: Result<(), SpoolError>) {
         let reply = match self {

@@ -43,6 +43,19 @@ impl Kept {
         let bare = self.message.length - self.embedded;
         u64::from(extent(bare as usize)) + embedded.max(wordless) + settled.max(wordless)
     }
+
+    /// Octets of its record once it is moved, where its progress may use no words.
+    pub(super) fn moved(&self) -> u64 {
+        let bare = self.message.length - self.embedded;
+        extent(bare as usize + wordless_bytes(self.recipients.into())).into()
+    }
+
+    /// By how much that is longer where the progress keeps its words.
+    pub(super) fn words(&self) -> u64 {
+        let bare = self.message.length - self.embedded;
+        let progress = self.settled.map_or(self.embedded, |spot| spot.length);
+        u64::from(extent((bare + progress) as usize)).saturating_sub(self.moved())
+    }
 }
 
 /// A segment in its place in the journal.
@@ -55,12 +68,26 @@ pub(super) struct Segment {
     pub(super) life: Life,
     /// Messages that are here.
     pub(super) live: u32,
-    /// Octets of their records.
+    /// Octets of their records once they are moved, without words.
     pub(super) live_octets: u64,
     /// Where the next record goes.
     pub(super) end: u32,
     /// Up to here it is durable.
     pub(super) durable: u32,
+}
+
+impl Segment {
+    /// A record fits behind the others, and its message can be moved with them: into one segment,
+    /// which is all that is kept ready for that, although each may have progress by then.
+    pub(super) fn fits(&self, extent: u64, moved: u64) -> bool {
+        u64::from(self.end) + extent <= self.length.into()
+            && (moved == 0 || self.live_octets + moved <= usable(self.length))
+    }
+}
+
+/// Octets of a segment that records may take.
+pub(super) fn usable(length: u32) -> u64 {
+    (length - RECORDS_START).into()
 }
 
 /// A file that holds nothing alive.
@@ -130,7 +157,7 @@ impl Ledger {
         self.charge += kept.charge();
         let segment = self.segment(kept.message);
         segment.live += 1;
-        segment.live_octets += u64::from(extent(kept.message.length as usize));
+        segment.live_octets += kept.moved();
         self.kept.insert(id, kept);
     }
 
@@ -149,7 +176,7 @@ impl Ledger {
         self.charge -= kept.charge();
         let segment = self.segment(kept.message);
         segment.live -= 1;
-        segment.live_octets -= u64::from(extent(kept.message.length as usize));
+        segment.live_octets -= kept.moved();
         Some(kept)
     }
 
@@ -264,8 +291,8 @@ impl Ledger {
     /// least, and messages that are 3/4 of n - 3 segments fit into n - 2 of them with one to go on
     /// in; one more is the spare that compaction needs.
     pub(super) fn bearable(&self, segments: u32) -> u64 {
-        let usable = u64::from(self.segment_bytes - RECORDS_START);
-        u64::from(segments.saturating_sub(limits::SEGMENTS_MIN - 1)) * usable * 3 / 4
+        let segments = segments.saturating_sub(limits::SEGMENTS_MIN - 1);
+        u64::from(segments) * usable(self.segment_bytes) * 3 / 4
     }
 
     /// Fewest segments that bear so much.

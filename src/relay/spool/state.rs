@@ -217,8 +217,8 @@ impl State {
 
     /// How to get the first item written; `None` where it cannot be.
     fn place(&mut self, now: Instant) -> Option<Step> {
-        let needed = self.queue.front().map_or(0, Item::extent);
-        if self.ledger.head().is_some_and(|head| head.length - head.end >= needed) {
+        let (extent, moved) = self.queue.front().map_or((0, 0), |it| (it.extent(), it.moved()));
+        if self.ledger.head().is_some_and(|head| head.fits(extent.into(), moved)) {
             return Some(match self.gather(now) {
                 // What a killed process may not lose is not held back.
                 Some(until) => self.take_progress(&[]).map_or(Step::Gather(until), Step::Write),
@@ -276,21 +276,21 @@ impl State {
     /// Items from the front of the queue that fit the head, the room and one write.
     fn take_batch(&mut self) -> Batch {
         let head = self.ledger.head().expect("the first item fits it");
-        let room = (head.length - head.end) as usize;
         let mut charge = self.ledger.charge();
         let mut batch = Batch { items: Vec::new(), sync: false };
         self.company.since = None;
-        let mut octets = 0;
+        let (mut octets, mut moved) = (0, 0);
         while let Some(item) = self.queue.front() {
             let first = batch.items.is_empty();
-            let extent = item.extent() as usize;
             let demand = item.demand(&self.ledger);
-            let fits = octets + extent <= room.min(limits::BATCH_BYTES)
+            let fits = octets + item.extent() as usize <= limits::BATCH_BYTES
+                && head.fits(octets as u64 + u64::from(item.extent()), moved + item.moved())
                 && (demand == 0 || charge + demand <= self.bearable_for(item));
             if !first && !fits {
                 break;
             }
-            octets += extent;
+            octets += item.extent() as usize;
+            moved += item.moved();
             charge += demand;
             batch.sync |= matches!(item, Item::Message(_) | Item::Sync { .. });
             batch.items.extend(self.queue.pop_front());

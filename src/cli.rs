@@ -7,6 +7,7 @@ mod message;
 mod parse;
 mod sendmail;
 mod show;
+mod sign_in;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -103,6 +104,8 @@ pub enum Task {
     User(UserAct, String),
     /// Show, make or retire keys that sign.
     Dkim(Keys),
+    /// Sign in as this user; with `true`, by a code that is typed elsewhere.
+    LogIn(Option<String>, bool),
     /// The configuration, or the part of it with this key.
     Get(Option<String>),
     /// Set this key to this value; without one, it is read from standard input.

@@ -12,17 +12,20 @@ mod document;
 mod problem;
 mod read;
 mod secrets;
+mod sign_ins;
 mod table;
 mod values;
 
 pub use document::Document;
 pub use problem::{Problem, nearest};
 pub use secrets::{SET, Secrets, is_password};
+pub use sign_ins::{SignIn, SignInKey, SignIns};
 pub use table::{Kind, SETTINGS, Setting, reference};
 
-use crate::proto::{mail::address::Address, sasl::Secret};
+use crate::proto::{mail::address::Address, oauth::Grant, sasl::Secret};
 use std::{
     net::{IpAddr, SocketAddr},
+    rc::Rc,
     time::Duration,
 };
 
@@ -131,6 +134,8 @@ pub struct Route {
     pub user: Option<String>,
     /// What proves it; from the secrets file.
     pub secret: Option<Secret>,
+    /// In place of that: a sign-in by a person.
+    pub grant: Option<Rc<Grant>>,
     /// What goes this way is signed, where there is a key for it.
     pub sign: bool,
 }

@@ -275,6 +275,10 @@ pub const PASSWORD_BYTES: usize = 256;
 /// Longest OAuth 2 access token, octets: those of the large providers have 200 to 2,500, and in
 /// base64 it fits [`AUTH_LINE_BYTES`] twice.
 pub const TOKEN_BYTES: usize = 4096;
+/// Octets of a client id of OAuth 2, of its secret, and of a scope.
+pub const CLIENT_BYTES: usize = 256;
+/// Sign-in services beside those that are built in.
+pub const SIGN_IN_SERVICES: usize = 8;
 
 // ---- Logins ----
 
@@ -647,3 +651,30 @@ pub const HTTP_BODY_BYTES: usize = 64 * 1024;
 pub const RETRY_AFTER: Duration = Duration::from_hours(1);
 /// How long a sign-in may take from its link, or its code, to its end.
 pub const SIGN_IN_WAIT: Duration = Duration::from_mins(15);
+/// Addresses of a host that are asked over HTTP, in turn.
+pub const HTTP_ADDRESSES: usize = 4;
+/// Time for a connection to one of them.
+pub const HTTP_CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// Time for one of them to answer, all in all.
+pub const HTTP_WAIT: Duration = Duration::from_secs(60);
+/// A token is replaced so long before it ends; where it lasts less than twice that, at its half.
+pub const TOKEN_MARGIN: Duration = Duration::from_mins(5);
+/// How long a token is used whose end is not said.
+pub const TOKEN_LIFETIME: Duration = Duration::from_mins(30);
+/// A token this young that is refused is not at fault.
+pub const TOKEN_FRESH: Duration = Duration::from_mins(1);
+/// First wait after a token could not be had; it doubles.
+pub const TOKEN_RETRY_FIRST: Duration = Duration::from_secs(15);
+/// Longest such wait.
+pub const TOKEN_RETRY_MAX: Duration = Duration::from_mins(15);
+/// A sign-in that was not used for so long is tried, so that one that has ended is told before mail
+/// waits for it; unused ones end, too (Microsoft: after 90 days, Google: after six months).
+pub const SIGN_IN_EVERY: Duration = Duration::from_hours(24);
+/// First such try after the start, and the next one after one that came to nothing.
+pub const SIGN_IN_AGAIN: Duration = Duration::from_mins(10);
+/// A person is told so long before a sign-in ends.
+pub const SIGN_IN_WARNING: Duration = Duration::from_hours(72);
+/// How often the command line looks whether a code has been typed.
+pub const SIGN_IN_LOOK: Duration = Duration::from_secs(2);
+/// Sign-ins that may be under way at once.
+pub const SIGN_INS: usize = 8;

@@ -35,11 +35,11 @@ impl From<lexopt::Error> for Usage {
 
 /// Commands and their first words.
 const COMMANDS: &[&str] = &[
-    "run", "queue", "trace", "check", "send", "sendmail", "user", "dkim", "config", "version",
-    "help", "mailq",
+    "run", "queue", "trace", "check", "send", "sendmail", "user", "login", "dkim", "config",
+    "version", "help", "mailq",
 ];
-const OPTIONS: &str =
-    "--data DIR, --config FILE, --json, --password-stdin, --no-password, --selector NAME, --help";
+const OPTIONS: &str = "--data DIR, --config FILE, --json, --password-stdin, --no-password, --selector NAME, --code, \
+     --help";
 
 /// Read the arguments, the program's own name first: called `sendmail`, `mailq` or `newaliases` it
 /// is that program.
@@ -107,7 +107,7 @@ impl Given {
             "data" => self.data = Some(text(parser.value()?)?),
             "config" => self.config = Some(text(parser.value()?)?),
             "selector" => self.selector = Some(text(parser.value()?)?),
-            "json" | "password-stdin" | "no-password" | "help" => {
+            "json" | "password-stdin" | "no-password" | "code" | "help" => {
                 self.flags.push(option.to_string());
             }
             other => return Err(Usage::found(&format!("--{other}"), OPTIONS)),
@@ -149,6 +149,8 @@ fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> 
         ("check", []) => Task::Check,
         ("user", rest) => user(rest, given)?,
         ("dkim", rest) => dkim(rest, given)?,
+        ("login", []) => Task::LogIn(None, given.has("code")),
+        ("login", [user]) => Task::LogIn(Some((*user).to_string()), given.has("code")),
         ("config", rest) => config(rest)?,
         ("version", []) => Task::Version,
         ("help", _) => Task::Help,

@@ -55,6 +55,16 @@ pub(super) fn records(of: &Value) -> String {
     list(of, "keys").map(record).collect()
 }
 
+/// The sign-ins that there are, a line or two each.
+pub(super) fn sign_ins(of: &Value) -> String {
+    let row = |row: &Value| {
+        let [user, at, via, state] = ["user", "at", "via", "state"].map(|part| text(row, part));
+        let words = wrapped(&text(row, "words"), 2);
+        format!("{user} at {at}, for {via}: {state}\n{words}")
+    };
+    list(of, "rows").map(row).collect()
+}
+
 /// What should be known beside.
 pub(super) fn notes(of: &Value) -> Vec<String> {
     list(of, "notes").filter_map(Value::as_str).map(plain).collect()

@@ -30,6 +30,7 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   check                          is the configuration right, and the relay well?
   send [-t] [-f FROM] [-i] TO    take in the message on standard input
   user add|passwd|remove NAME    change a user (--password-stdin, --no-password)
+  login [USER] [--code]          sign in by OAuth, where a route says so
   dkim [show [DOMAIN]]           the DNS records of the keys that sign
   dkim make DOMAIN               make keys that sign (--selector NAME)
   dkim retire DOMAIN SELECTOR    sign with these no more
@@ -72,7 +73,7 @@ fn complain(terminal: &mut Terminal<'_>, words: &str, code: u8) -> u8 {
 }
 
 /// Why a task ended early.
-enum Stop {
+pub(super) enum Stop {
     Trouble(Trouble),
     /// The relay said no; its words.
     Refused(String),
@@ -93,9 +94,9 @@ impl From<io::Error> for Stop {
     }
 }
 
-struct Doing<'a> {
-    sys: &'a Sys,
-    call: &'a Call,
+pub(super) struct Doing<'a> {
+    pub(super) sys: &'a Sys,
+    pub(super) call: &'a Call,
 }
 
 impl Doing<'_> {
@@ -111,6 +112,9 @@ impl Doing<'_> {
             }
             Task::User(act, name) => self.user(*act, name, terminal).await?,
             Task::Dkim(keys) => return self.dkim(keys, terminal).await,
+            Task::LogIn(user, by_code) => {
+                return self.log_in(user.as_deref(), *by_code, terminal).await;
+            }
             Task::Get(key) => return self.get(key.as_deref(), terminal).await,
             Task::Set(key, value) => self.set(key, value.as_deref(), terminal).await?,
             Task::Reference => terminal.say(config::reference().trim_end())?,
@@ -122,7 +126,7 @@ impl Doing<'_> {
     }
 
     /// The answer, if the relay did what was asked.
-    async fn done(&self, question: &Question<'_>) -> Result<Answer, Stop> {
+    pub(super) async fn done(&self, question: &Question<'_>) -> Result<Answer, Stop> {
         let answer = ask(self.sys, self.call, question).await?;
         if (200..300).contains(&answer.status) {
             return Ok(answer);
@@ -425,13 +429,13 @@ impl Doing<'_> {
 
 /// Whether what is typed is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Echo {
+pub(super) enum Echo {
     On,
     Off,
 }
 
 /// A line of standard input without its end.
-fn typed(
+pub(super) fn typed(
     terminal: &mut Terminal<'_>,
     prompt: Prompt,
     words: &str,

@@ -8,12 +8,18 @@ use super::{
     table::keys_below,
     values,
 };
-use crate::{limits, proto::sasl::Secret};
+use crate::{
+    limits,
+    proto::{oauth::Provider, sasl::Secret},
+};
 use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
+
+mod sign_in;
 
 /// Whether passwords in clear are a problem.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -293,7 +299,7 @@ impl Reader {
             users: self.users(&root.child("users")),
             aliases: self.aliases(&root.child("aliases")),
             catch_all: self.text(&root.child("catch_all"), aliases::target),
-            routes: self.routes(&root.child("routes")),
+            routes: self.routes(root),
             signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),
             delivery_port: u16::try_from(self.amount(&delivery.child("port"))).unwrap_or(25),
@@ -376,12 +382,13 @@ impl Reader {
         aliases
     }
 
-    fn routes(&mut self, node: &Node) -> Vec<Route> {
-        let items = self.items(node);
-        items.iter().filter_map(|node| self.route(node)).collect()
+    fn routes(&mut self, root: &Root) -> Vec<Route> {
+        let services = self.services(&root.child("oauth"));
+        let items = self.items(&root.child("routes"));
+        items.iter().filter_map(|node| self.route(node, &services)).collect()
     }
 
-    fn route(&mut self, node: &Node) -> Option<Route> {
+    fn route(&mut self, node: &Node, services: &BTreeMap<String, Provider>) -> Option<Route> {
         let pattern = self.text(&node.child("for"), values::pattern);
         let via_node = node.child("via");
         let via = match via_node.text() {
@@ -400,6 +407,7 @@ impl Reader {
         let user_node = node.child("user");
         let user = self.text(&user_node, plain);
         let secret = self.route_secret(node, &user_node);
+        let grant = self.grant(node, services);
         if via == Some(Via::Mx) && user_node.value.is_some() {
             self.problem(&user_node, "a login for mx", "a login only for a server that is named");
         }
@@ -407,7 +415,7 @@ impl Reader {
         let via = via?;
         let tls = tls.unwrap_or_else(|| default_tls(&via));
         let sign = sign.unwrap_or_else(|| default_sign(&via));
-        Some(Route { pattern: pattern?, via, tls, user, secret, sign })
+        Some(Route { pattern: pattern?, via, tls, user, secret, grant, sign })
     }
 
     fn signing(&mut self, node: &Node) -> Vec<Signing> {
@@ -440,8 +448,9 @@ impl Reader {
             (_, Some(_), Some(_)) => {
                 self.problem(&token_node, "a token beside a password", "one of the two");
             }
-            (Some(_), None, None) => {
-                self.problem(&password_node, "nothing", "the password of that user, or a token");
+            (Some(_), None, None) if route.child("oauth").value.is_none() => {
+                let allowed = "the password of that user, a token, or a sign-in by oauth";
+                self.problem(&password_node, "nothing", allowed);
             }
             (None, Some(_), None) => self.problem(user, "nothing", "the user of that password"),
             (None, None, Some(_)) => self.problem(user, "nothing", "the user of that token"),

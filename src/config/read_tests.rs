@@ -1,7 +1,10 @@
 //! What documents mean. The folder `tests/config` has the bad ones, each beside its problems.
 
 use super::*;
-use crate::{config::Pattern, proto::mail::address::Address};
+use crate::{
+    config::Pattern,
+    proto::{mail::address::Address, oauth::Client},
+};
 use serde_json::json;
 
 fn surroundings() -> Surroundings {
@@ -120,10 +123,28 @@ fn every_example_of_the_table_is_allowed() {
         let path = setting.key.replace("[]", "[0]");
         let value = super::super::document::value(setting.example).expect("JSON");
         document.set(&path, value).expect("a path");
-        if setting.key == "routes[].token" {
+        if ["routes[].token", "routes[].oauth", "routes[].client_id", "routes[].client_secret"]
+            .contains(&setting.key)
+        {
             document.remove("routes[0].password");
         }
+        if setting.key.starts_with("routes[].client") {
+            document.set_text("routes[0].oauth", "google").expect("a path");
+        }
+        if setting.key.starts_with("oauth[].") {
+            for key in ["authorize", "token", "name", "scope"] {
+                let path = format!("oauth[0].{key}");
+                if document.get(&path).is_none() {
+                    document.set_text(&path, "https://login.example.com").expect("a path");
+                }
+            }
+            if setting.key != "oauth[].name" {
+                document.set_text("oauth[0].name", "example").expect("a path");
+            }
+        }
         if let Some(other) = match setting.key {
+            "routes[].oauth" => Some("routes[0].client_id"),
+            "routes[].client_secret" => Some("routes[0].client_id"),
             "tls.certificate" => Some("tls.key"),
             "tls.key" => Some("tls.certificate"),
             "signing[].domain" => Some("signing[0].selector"),
@@ -200,16 +221,82 @@ fn amounts_are_taken_at_their_bounds_and_not_past_them() {
     }
 }
 
+/// A sign-in service of this name.
+fn service(name: &str) -> Value {
+    let at = |end: &str| format!("https://login.example.com/{end}");
+    json!({"name": name, "authorize": at("auth"), "token": at("token"), "scope": "mail"})
+}
+
+#[test]
+fn a_sign_in_takes_the_place_of_a_password() {
+    let route = |more: Value| {
+        let mut route = json!({"for": "*", "via": "smtp.example.com", "user": "me@example.com"});
+        for (key, value) in more.as_object().expect("an object") {
+            route[key] = value.clone();
+        }
+        json!({"routes": [route], "oauth": [service("Mine")]})
+    };
+    let secret = json!({"oauth": "mine", "client_id": "us", "client_secret": "s"});
+    let mine = good(&route(secret)).routes.remove(0);
+    let grant = mine.grant.expect("a grant");
+    assert_eq!((mine.secret, grant.user.as_str()), (None, "me@example.com"));
+    assert_eq!(grant.client, Client { id: "us".into(), secret: Some("s".into()) });
+    assert_eq!(grant.provider.token.to_string(), "https://login.example.com/token");
+    let built_in = good(&route(json!({"oauth": "Microsoft/example.org", "client_id": "us"})));
+    let token = built_in.routes[0].grant.as_ref().map(|grant| grant.provider.token.to_string());
+    let at = "https://login.microsoftonline.com/example.org/oauth2/v2.0/token";
+    assert_eq!(token.as_deref(), Some(at));
+    for (more, wrong) in [
+        (json!({"oauth": "google"}), &["routes[0].client_id"][..]),
+        (json!({"oauth": "nobody", "client_id": "us"}), &["routes[0].oauth"]),
+        (json!({"oauth": "microsoft/", "client_id": "us"}), &["routes[0].oauth"]),
+        (json!({"oauth": "google", "client_id": "us", "password": "p"}), &["routes[0].oauth"]),
+        (json!({"oauth": "google", "client_id": "us", "token": "t"}), &["routes[0].oauth"]),
+        (json!({"oauth": "google", "client_id": "us", "user": null}), &["routes[0].user"]),
+        (json!({"password": "p", "client_id": "us"}), &["routes[0].client_id"]),
+        (json!({"password": "p", "client_secret": "s"}), &["routes[0].client_secret"]),
+        (json!({"oauth": "google", "client_id": "ü"}), &["routes[0].client_id"]),
+    ] {
+        assert_eq!(bad(&route(more.clone())), wrong, "{more}");
+    }
+    for length in [limits::CLIENT_BYTES, limits::CLIENT_BYTES + 1] {
+        let document = route(json!({"oauth": "google", "client_id": "i".repeat(length)}));
+        assert_eq!(read(&document).is_ok(), length == limits::CLIENT_BYTES, "{length}");
+    }
+}
+
+#[test]
+fn sign_in_services_are_elsewhere_and_have_names_of_their_own() {
+    for (service, wrong) in [
+        (json!({"name": "google"}), "oauth[0].name"),
+        (json!({"name": "microsoft"}), "oauth[0].name"),
+        (json!({"name": "a b"}), "oauth[0].name"),
+        (json!({"token": "http://login.example.com/"}), "oauth[0].token"),
+        (json!({"authorize": "login.example.com"}), "oauth[0].authorize"),
+        (json!({"device": "ftp://login.example.com"}), "oauth[0].device"),
+        (json!({"scope": ""}), "oauth[0].scope"),
+        (json!({"scope": null}), "oauth[0].scope"),
+    ] {
+        let mut whole = self::service("mine");
+        for (key, value) in service.as_object().expect("an object") {
+            whole[key] = value.clone();
+        }
+        assert_eq!(bad(&json!({"oauth": [whole]})), [wrong], "{service}");
+    }
+    assert_eq!(bad(&json!({"oauth": [service("a"), service("A")]})), ["oauth[1].name"]);
+}
+
 #[test]
 fn lists_are_taken_at_their_bounds_and_not_past_them() {
     type Item = fn(usize) -> Value;
-    let lists: [(&str, usize, Item); 9] = [
+    let lists: [(&str, usize, Item); 10] = [
         ("listen.smtp", limits::LISTEN, |n| json!(format!("127.0.0.1:{}", 3000 + n))),
         ("trusted", limits::TRUSTED, |n| json!(format!("10.0.{n}.0/24"))),
         ("domains", limits::DOMAINS, |n| json!(format!("d{n}.example"))),
         ("users", limits::USERS, |n| json!({"name": format!("u{n}")})),
         ("aliases", limits::ALIASES, |n| json!({"from": format!("a{n}"), "to": ["x@example.com"]})),
         ("routes", limits::ROUTES, |n| json!({"for": format!("d{n}.example"), "via": "mx"})),
+        ("oauth", limits::SIGN_IN_SERVICES, |n| service(&format!("s{n}"))),
         ("dns", limits::NAME_SERVERS, |n| json!(format!("192.0.2.{n}"))),
         ("users[0].send_as", limits::SEND_AS, |n| json!(format!("u{n}@example.com"))),
         ("aliases[0].to", limits::ALIAS_TARGETS, |n| json!(format!("u{n}@example.com"))),

@@ -13,7 +13,7 @@ pub const SET: &str = "(set)";
 const HASH: &str = "$argon2id$";
 
 /// The keys of secrets. A route has one of them, everybody else a password.
-const SECRETS: [&str; 2] = ["password", "token"];
+const SECRETS: [&str; 3] = ["password", "token", "client_secret"];
 
 /// The routes' secrets, by route: what it is for, its server and its user. A route that changes in
 /// any of them needs its secret again, so that no edit can send one to another server.
@@ -237,6 +237,12 @@ fn is_clear(password: &str) -> bool {
 /// May this be a password?
 pub fn is_password(text: &str) -> bool {
     (1..=limits::PASSWORD_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// May this be a client id of OAuth 2, or its secret? RFC 6749 appendix A.
+pub(super) fn is_client(text: &str) -> bool {
+    let visible = text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    (1..=limits::CLIENT_BYTES).contains(&text.len()) && visible
 }
 
 /// May this be an access token? RFC 6750 §2.1.

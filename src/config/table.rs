@@ -83,6 +83,8 @@ const DAY: u64 = 24 * HOUR;
 const PASSWORD: Kind =
     Kind::Secret { most: limits::PASSWORD_BYTES, of: "without control characters" };
 const SOCKET: &str = "an IP address and a port such as 0.0.0.0:25 or [::]:25";
+const URL: &str = "an address such as https://login.example.com/token (http:// only to an IP \
+     address of this machine)";
 const NETWORK: &str = "a private network such as 192.168.1.0/24 or fd00::/8, a single address, or \
      a public network of /16 or smaller (IPv6: /32 or smaller)";
 
@@ -273,12 +275,81 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""ya29.a0AfH6SM""#,
     },
     Setting {
+        key: "routes[].oauth",
+        kind: Kind::Text(
+            "google, microsoft, microsoft/TENANT with a domain or number of that organisation, or \
+             a name of the list oauth",
+        ),
+        default: "none",
+        help: "In place of the password: sign in there, once, in a browser (`waypost login`). It \
+               is renewed by itself.",
+        example: r#""google""#,
+    },
+    Setting {
+        key: "routes[].client_id",
+        kind: Kind::Text("1 to 256 visible characters"),
+        default: "none",
+        help: "What this relay is called there: you register it as a program of yours, and get \
+               this.",
+        example: r#""1234-abcd.apps.googleusercontent.com""#,
+    },
+    Setting {
+        key: "routes[].client_secret",
+        kind: Kind::Secret { most: limits::CLIENT_BYTES, of: "of visible characters" },
+        default: "none",
+        help: "What you get with that, where you get one (Google gives one). It moves to \
+               secrets.json.",
+        example: r#""GOCSPX-abcd""#,
+    },
+    Setting {
         key: "routes[].sign",
         kind: Kind::Flag,
         default: "true for mx, false for a server: most providers sign themselves, some refuse \
                   other signatures",
         help: "Sign what goes this way with the keys below.",
         example: "true",
+    },
+    Setting {
+        key: "oauth",
+        kind: Kind::Objects { of: "a sign-in service", most: limits::SIGN_IN_SERVICES },
+        default: "none: only those that are built in",
+        help: "Where else one can sign in by OAuth 2, for routes[].oauth.",
+        example: r#"[{ "name": "example", "authorize": "https://login.example.com/auth", "token": "https://login.example.com/token", "scope": "mail.send" }]"#,
+    },
+    Setting {
+        key: "oauth[].name",
+        kind: Kind::Text("a name of letters, digits and ._-, that is not google or microsoft"),
+        default: "",
+        help: "What a route calls it.",
+        example: r#""example""#,
+    },
+    Setting {
+        key: "oauth[].authorize",
+        kind: Kind::Text(URL),
+        default: "",
+        help: "Where a person signs in.",
+        example: r#""https://login.example.com/auth""#,
+    },
+    Setting {
+        key: "oauth[].token",
+        kind: Kind::Text(URL),
+        default: "",
+        help: "Where tokens are given out.",
+        example: r#""https://login.example.com/token""#,
+    },
+    Setting {
+        key: "oauth[].device",
+        kind: Kind::Text(URL),
+        default: "none",
+        help: "Where codes are given out that a person types in elsewhere, if they are.",
+        example: r#""https://login.example.com/device""#,
+    },
+    Setting {
+        key: "oauth[].scope",
+        kind: Kind::Text("1 to 256 visible characters, words with spaces between"),
+        default: "",
+        help: "What has to be asked for, so that mail may be sent.",
+        example: r#""mail.send offline_access""#,
     },
     Setting {
         key: "signing",

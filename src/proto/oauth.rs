@@ -139,6 +139,17 @@ impl Client {
     }
 }
 
+/// What a person gives by signing in: leave to send as them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// Where they sign in.
+    pub provider: Provider,
+    /// Who we are there.
+    pub client: Client,
+    /// Who they are to the mail server.
+    pub user: String,
+}
+
 /// One sign-in by browser, from its link to its code.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Flow {

@@ -142,7 +142,9 @@ pub async fn deliver(
 pub fn server(destination: &Destination) -> refusal::Server {
     match destination.next {
         NextHop::Mx(_) => refusal::Server::Exchanger,
-        NextHop::Smarthost(..) => refusal::Server::Smarthost { login: destination.login.is_some() },
+        NextHop::Smarthost(..) => {
+            refusal::Server::Smarthost { login: destination.user().is_some() }
+        }
     }
 }
 

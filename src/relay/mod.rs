@@ -5,6 +5,8 @@ pub mod admit;
 pub mod bounce;
 pub mod deliver;
 pub mod envelope;
+pub mod fetch;
+pub mod grants;
 pub mod maildir;
 pub mod queue;
 pub mod recast;

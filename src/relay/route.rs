@@ -8,11 +8,12 @@
 use crate::{
     config::{Config, Pattern, Route, TlsPolicy, Via},
     limits,
-    proto::{dns, mail::address::Address, smtp::client::Login},
+    proto::{dns, mail::address::Address, oauth::Grant, sasl::Secret, smtp::client::Login},
 };
 use std::{
     hash::{Hash, Hasher},
     net::IpAddr,
+    rc::Rc,
 };
 
 /// Where a copy of a message is handed over. Recipients of equal destinations share a transaction.
@@ -24,6 +25,8 @@ pub struct Destination {
     pub tls: TlsPolicy,
     /// Login there.
     pub login: Option<Login>,
+    /// In place of that: a person has signed in, and [`Destination::with_token`] lets us in.
+    pub grant: Option<Rc<Grant>>,
     /// What goes there is signed, where there is a key for it.
     pub sign: bool,
     /// The way that is taken while this one cannot be used.
@@ -34,7 +37,29 @@ impl Hash for Destination {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.next.hash(state);
         (self.tls as u8).hash(state);
-        self.login.as_ref().map(|login| &login.user).hash(state);
+        self.user().hash(state);
+    }
+}
+
+impl Destination {
+    /// Who logs in there.
+    pub fn user(&self) -> Option<&str> {
+        let by_login = self.login.as_ref().map(|login| login.user.as_str());
+        by_login.or_else(|| self.grant.as_ref().map(|grant| grant.user.as_str()))
+    }
+
+    /// The same with a token for its grant.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Destination {
+        let login = self.grant.as_ref().map(|grant| Login {
+            user: grant.user.clone(),
+            secret: Secret::Token(token.to_string()),
+            in_clear: match &self.next {
+                NextHop::Smarthost(host, _) => may_be_in_clear(self.tls, host),
+                NextHop::Mx(_) => false,
+            },
+        });
+        Destination { login, ..self.clone() }
     }
 }
 
@@ -73,7 +98,10 @@ pub fn route(config: &Config, to: &Address) -> Hop {
         Some(address) => NextHop::Smarthost(address.to_string(), config.delivery_port),
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
-    let by_mx = |tls, sign| Destination { next: direct(), tls, login: None, sign, otherwise: None };
+    let by_mx = |tls, sign| {
+        let (login, grant, otherwise) = (None, None, None);
+        Destination { next: direct(), tls, login, grant, sign, otherwise }
+    };
     let ways = choose(&config.routes, to).rfold(None, |otherwise, route| {
         let way = smarthost(route).unwrap_or_else(|| by_mx(route.tls, route.sign));
         Some(Box::new(Destination { otherwise, ..way }))
@@ -88,10 +116,16 @@ fn smarthost(route: &Route) -> Option<Destination> {
     let login = route.user.as_ref().zip(route.secret.as_ref()).map(|(user, secret)| Login {
         user: user.clone(),
         secret: secret.clone(),
-        in_clear: route.tls == TlsPolicy::None || is_this_machine(host),
+        in_clear: may_be_in_clear(route.tls, host),
     });
     let next = NextHop::Smarthost(host.clone(), *port);
-    Some(Destination { next, tls: route.tls, login, sign: route.sign, otherwise: None })
+    let (tls, sign, grant) = (route.tls, route.sign, route.grant.clone());
+    Some(Destination { next, tls, login, grant, sign, otherwise: None })
+}
+
+/// May a password or token be said without encryption?
+fn may_be_in_clear(tls: TlsPolicy, host: &str) -> bool {
+    tls == TlsPolicy::None || is_this_machine(host)
 }
 
 /// What is said to a program on this machine (one that logs in elsewhere for us, say) crosses no

@@ -9,6 +9,7 @@ mod keys;
 use super::{
     listen::{Doors, Service},
     relay::{Relay, Settings},
+    sign_ins,
     web::office::{AdminLogin, AdminState, Apply, Problem, SettingRow, UserChange},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
         accounts,
         admit::Policy,
         envelope::Id,
+        grants,
         resolve::{self, Resolver},
         trace::Event,
     },
@@ -49,6 +51,8 @@ pub struct Loaded {
     /// What it means.
     pub config: Config,
     secrets: Secrets,
+    /// The text of [`grants::FILE`].
+    pub sign_ins: String,
 }
 
 /// The configuration of the running relay.
@@ -137,7 +141,8 @@ pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Unloaded> {
     if open != was {
         write(sys, files, &open, &secrets).await.map_err(|e| Unloaded::Disk(unwritten(&e)))?;
     }
-    Ok(Loaded { document: joined, config, secrets })
+    let sign_ins = read(sys, grants::FILE).await?;
+    Ok(Loaded { document: joined, config, secrets, sign_ins })
 }
 
 fn surroundings(files: &Files) -> Surroundings {
@@ -149,7 +154,8 @@ fn unwritten(error: &io::Error) -> String {
 }
 
 async fn read(sys: &Sys, path: &str) -> Result<String, Unloaded> {
-    let most = if path == SECRETS { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
+    let secret = [SECRETS, grants::FILE].contains(&path);
+    let most = if secret { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
     let octets = octets(sys, path, most).await.map_err(Unloaded::Disk)?;
     String::from_utf8(octets).map_err(|_| Unloaded::one(format!("{path} is not text in UTF-8")))
 }
@@ -183,21 +189,8 @@ async fn hash_passwords(sys: &Sys, mut document: Document) -> Result<Document, S
 /// Both files, each whole or not at all, the secrets first: a document never names a secret that is
 /// not there.
 async fn write(sys: &Sys, files: &Files, open: &Document, secrets: &Secrets) -> io::Result<()> {
-    replace(sys, SECRETS, secrets.to_string()).await?;
-    replace(sys, &files.document, open.to_string()).await
-}
-
-async fn replace(sys: &Sys, path: &str, text: String) -> io::Result<()> {
-    let fresh = format!("{path}.new");
-    let file = sys.disk.open(&fresh, Open::Replace).await?;
-    file.write_sync(0, text.into_bytes()).await?;
-    sys.disk.rename(&fresh, path).await?;
-    let dir = match path.rsplit_once('/') {
-        Some(("", _)) => "/",
-        Some((dir, _)) => dir,
-        None => ".",
-    };
-    sys.disk.sync_dir(dir).await
+    sys.replace(SECRETS, secrets.to_string().into_bytes()).await?;
+    sys.replace(&files.document, open.to_string().into_bytes()).await
 }
 
 /// Octets of the spool and of the largest message in it: what is added to a header on the way in
@@ -409,6 +402,7 @@ impl Control {
             let failed = doors.set(&new.listen).await;
             self.trouble("listen", &failed);
         }
+        relay.grants.retain(&sign_ins::grants(&new));
         relay.changed.raise();
         let mut event = Event::new("configured");
         if leads_elsewhere(&old, &new) {
@@ -465,8 +459,8 @@ impl Control {
             (pem, secret) = sys.tls.self_signed(&names).map_err(|e| e.to_string())?;
             let fault = |e: io::Error| format!("the certificate could not be written: {e}");
             sys.disk.make_dir("tls").await.map_err(fault)?;
-            replace(sys, KEY, secret.clone()).await.map_err(fault)?;
-            replace(sys, CERTIFICATE, pem.clone()).await.map_err(fault)?;
+            sys.replace(KEY, secret.clone().into_bytes()).await.map_err(fault)?;
+            sys.replace(CERTIFICATE, pem.clone().into_bytes()).await.map_err(fault)?;
         }
         if pem.is_empty() || secret.is_empty() {
             return Err(format!("{certificate} or {key} is missing or empty"));

@@ -6,11 +6,12 @@ use super::{
     lane,
     receive::path,
     relay::Relay,
+    sign_ins::SignIns,
     vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Counts, Door, Event, Keys, Last, Message, Office,
-        Page, Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow, Spool,
-        State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Begun, Counts, Door, Event, Keys, Last, Message,
+        Office, Page, Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow,
+        SignInHow, SignInRow, Spool, State, Status, UserChange, Which,
     },
 };
 use crate::{
@@ -38,12 +39,14 @@ use std::{cell::Cell, io, net::IpAddr, rc::Rc, time::Duration};
 pub struct Desk {
     relay: Rc<Relay>,
     control: Rc<Control>,
+    sign_ins: Rc<SignIns>,
 }
 
 impl Desk {
     /// For this relay.
     pub fn new(relay: Rc<Relay>, control: Rc<Control>) -> Desk {
-        Desk { relay, control }
+        let sign_ins = Rc::new(SignIns::new(relay.clone()));
+        Desk { relay, control, sign_ins }
     }
 
     /// `None` where it has gone meanwhile. What the flash does not give back is shown all the same:
@@ -252,11 +255,20 @@ impl Desk {
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;
-            let knock = deliver::deliver(&way, &destination, &mut visitor);
+            let knock = async {
+                let destination = match &destination.grant {
+                    Some(grant) => {
+                        let token = relay.grants.token(&relay.asking(), grant).await;
+                        destination.with_token(&token.map_err(|missing| missing.outcome)?.text)
+                    }
+                    None => destination,
+                };
+                let knock = deliver::deliver(&way, &destination, &mut visitor).await;
+                knock.map_err(|failure| failure.outcome)
+            };
             match relay.sys.within(limits::KNOCK_WAIT, knock).await {
                 Some(Ok(())) => {}
-                Some(Err(failure)) => {
-                    let Outcome { by, text, .. } = failure.outcome;
+                Some(Err(Outcome { by, text, .. })) => {
                     let said = if by.is_empty() { text } else { format!("{by} said: {text}") };
                     add(format!("routes[{n}]"), format!("{words} cannot be used: {said}"));
                 }
@@ -412,6 +424,18 @@ impl Office for Desk {
         selector: &'a str,
     ) -> Pending<'a, Result<Keys, String>> {
         Box::pin(self.control.retire_keys(domain, selector))
+    }
+
+    fn sign_ins(&self) -> Vec<SignInRow> {
+        self.sign_ins.rows()
+    }
+
+    fn begin_sign_in(&self, route: usize, how: SignInHow) -> Pending<'_, Result<Begun, String>> {
+        Box::pin(self.sign_ins.begin(route, how))
+    }
+
+    fn finish_sign_in<'a>(&'a self, text: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(self.sign_ins.finish(text))
     }
 
     fn admin(&self) -> AdminState {

@@ -16,12 +16,13 @@ use crate::{
     limits,
     proto::{
         sasl::Mechanism,
-        smtp::client::{Forward, Outgoing, Reporter, Takes},
+        smtp::client::{Forward, LOGIN_REFUSED, Outgoing, Reporter, Takes},
         status::{Class, Outcome, Status},
     },
     relay::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
+        grants::{Missing, Token},
         recast::Recast,
         refusal,
         route::{Destination, NextHop},
@@ -265,7 +266,7 @@ impl Lane {
             starved: Cell::default(),
             closed: Cell::default(),
             rest: RefCell::default(),
-            admitted: Cell::new(destination.login.is_none()),
+            admitted: Cell::new(destination.user().is_none()),
             without: RefCell::default(),
             failures: Cell::default(),
         }
@@ -319,7 +320,13 @@ impl Run {
                 without: &without,
                 chunkless: &lanes.chunkless,
             };
-            let ended = deliver::deliver(&way, &lane.destination, &mut self).await;
+            let token = match self.token().await {
+                Ok(token) => token,
+                Err(missing) => return self.fail(&missing.outcome, missing.contact),
+            };
+            let with = token.as_ref().map(|token| lane.destination.with_token(&token.text));
+            let destination = with.as_ref().unwrap_or(&lane.destination);
+            let ended = deliver::deliver(&way, destination, &mut self).await;
             if let Some((seated, _)) = self.job.take() {
                 let lost = Status::new(Class::Transient, 4, 2);
                 seated.job.end_all(Outcome::ours(lost, "the connection was lost"), true).await;
@@ -327,9 +334,24 @@ impl Run {
             match ended {
                 Ok(()) if self.refused => return,
                 Ok(()) => self.line_is_up(),
+                Err(failure) if self.is_stale(token.as_ref(), &failure.outcome) => {}
                 Err(failure) => return self.fail(&failure.outcome, failure.contact),
             }
         }
+    }
+
+    /// A token for where a person has signed in; none where that is not so.
+    async fn token(&self) -> Result<Option<Token>, Missing> {
+        let Some(grant) = &self.lane.destination.grant else { return Ok(None) };
+        self.relay.grants.token(&self.relay.asking(), grant).await.map(Some)
+    }
+
+    /// The login is refused by a token that we have had for a while: it may be revoked, and a new
+    /// one may do. That one is young, so there is no third.
+    fn is_stale(&self, token: Option<&Token>, why: &Outcome) -> bool {
+        let grant = self.lane.destination.grant.as_ref();
+        let used = grant.zip(token).filter(|_| why.status == LOGIN_REFUSED);
+        used.is_some_and(|(grant, token)| self.relay.grants.doubt(&self.relay.sys, grant, token))
     }
 
     fn line_is_up(&self) {
@@ -366,7 +388,7 @@ impl Run {
 
     /// A person has to see to it.
     fn barred(&self, outcome: &Outcome) {
-        self.lane.admitted.set(self.lane.destination.login.is_none());
+        self.lane.admitted.set(self.lane.destination.user().is_none());
         if !self.lane.closed.get() {
             let why = outcome.text.clone();
             self.relay.barred.borrow_mut().insert(account(&self.lane.destination), why);
@@ -558,7 +580,7 @@ impl Freight for Run {
             Note::InClear(host, error) => of("in-clear").with("host", host).with("reason", error),
             Note::LoggedIn(host, mechanism, failed) => {
                 let failed: Vec<&str> = failed.iter().map(|failed| failed.name()).collect();
-                let user = self.lane.destination.login.as_ref().map_or("", |login| &login.user);
+                let user = self.lane.destination.user().unwrap_or_default();
                 of("logged-in")
                     .with("host", host)
                     .with("user", user)
@@ -614,8 +636,8 @@ fn outgoing(attempt: &Attempt, recipients: &[usize], size: u64) -> Outgoing {
 
 /// The same with the user who logs in: two accounts at one provider are two ways.
 pub fn account(destination: &Destination) -> String {
-    match &destination.login {
-        Some(login) => format!("{} as {}", words(destination), login.user),
+    match destination.user() {
+        Some(user) => format!("{} as {user}", words(destination)),
         None => words(destination),
     }
 }

@@ -3,7 +3,7 @@
 //! `listen` opens doors and lets sessions in, as many as `places` has room for; `receive` answers
 //! an SMTP session, `intake` takes a message into the spool; `work` and `lane` get it out again;
 //! `control` keeps the configuration, `desk` is what page and command line talk to, with `vitals`;
-//! `line` knows whether anybody can be reached; `noise` bounds what peers can have told; `start`
+//! `line` knows whether anybody can be reached; `sign_ins` gets people signed in; `noise` bounds what peers can have told; `start`
 //! puts it all together.
 
 pub mod control;
@@ -16,6 +16,7 @@ pub mod noise;
 mod places;
 pub mod receive;
 pub mod relay;
+mod sign_ins;
 pub mod start;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ use crate::{
         accounts::Accounts,
         admit::Policy,
         envelope::{Envelope, Id, Progress},
+        grants::{self, Grants},
         queue::Queue,
         resolve::Resolver,
         sign::Keyring,
@@ -40,6 +41,8 @@ pub struct Relay {
     pub resolver: Resolver,
     /// What signs our mail.
     pub keyring: Keyring,
+    /// Sign-ins that let us in.
+    pub grants: Grants,
     /// What happened.
     pub history: History,
     /// Raised once, when the relay should end.
@@ -111,6 +114,17 @@ impl Relay {
     /// The configuration in force now.
     pub fn config(&self) -> Rc<Config> {
         self.settings.borrow().config.clone()
+    }
+
+    /// What asking for a token takes.
+    pub fn asking(&self) -> grants::Way<'_> {
+        let (sys, resolver) = (&self.sys, &self.resolver);
+        grants::Way {
+            sys,
+            resolver,
+            ipv6: self.config().delivery_ipv6,
+            urgent: self.urgent.count(),
+        }
     }
 
     /// Log line and history; of what peers bring about at will, as much as [`Noise`] lets through.

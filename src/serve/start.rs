@@ -7,6 +7,7 @@ use super::{
     listen::{Doors, Service},
     noise::Noise,
     relay::{Figures, Relay},
+    sign_ins,
     web::{Web, office::AdminState, office::Office},
     work,
 };
@@ -14,6 +15,7 @@ use crate::{
     limits,
     relay::{
         accounts::Accounts,
+        grants::Grants,
         queue::Queue,
         resolve::Resolver,
         schedule,
@@ -77,6 +79,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         accounts: Accounts::new(sys),
         resolver,
         keyring: Keyring::default(),
+        grants: Grants::default(),
         history: History::default(),
         stop: Signal::default(),
         changed: Signal::default(),
@@ -90,6 +93,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         noise: Noise::default(),
         settings: RefCell::new(control::settings(sys, loaded.config.clone())),
     });
+    relay.grants.load(&loaded.sign_ins);
     queue_up(&relay, &recovered);
     let control = Rc::new(Control::new(relay.clone(), files, loaded));
     control.certify().await;
@@ -133,6 +137,7 @@ impl Running {
         let relay = &self.relay;
         relay.sys.spawn(work::work(relay.clone()));
         relay.sys.spawn(line::watch(relay.clone()));
+        relay.sys.spawn(sign_ins::watch(relay.clone()));
         let keeper = relay.clone();
         relay.sys.spawn(async move { keeper.history.keep(&keeper.sys).await });
         let event = Event::new("started")

@@ -2,14 +2,17 @@
 
 use super::{
     control::Control,
+    lane::account,
     relay::Relay,
-    web::office::{Flash, Problem, Queued},
+    sign_ins,
+    web::office::{Flash, Problem, Queued, SignInState},
     work::days,
 };
 use crate::{
     relay::{
         envelope::Id,
-        queue, refusal,
+        grants::Standing,
+        queue, refusal, route,
         spool::{Full, Usage},
     },
     time::{Instant, Wall},
@@ -84,8 +87,10 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
     if relay.sys.clock.wall().is_none() {
         add("clock", "The clock is not set yet. Mail is taken and kept; dates come later.".into());
     }
+    add("routes", relay.grants.trouble());
+    let unsigned = unsigned(relay, &mut add);
     for (smarthost, why) in relay.barred.borrow().iter() {
-        if relay.bypassed.borrow().contains_key(smarthost) {
+        if relay.bypassed.borrow().contains_key(smarthost) || unsigned.contains(smarthost) {
             continue;
         }
         let words = format!(
@@ -106,6 +111,20 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
     }
     add("line", outage(relay));
     problems
+}
+
+/// What has to be done about sign-ins; tells the ways that cannot be used before.
+fn unsigned(relay: &Relay, add: &mut impl FnMut(&str, String)) -> Vec<String> {
+    let mut ways = Vec::new();
+    for (n, destination) in route::smarthosts(&relay.config()) {
+        let Some(grant) = &destination.grant else { continue };
+        let (state, words) = sign_ins::standing(relay, grant);
+        add(&format!("routes[{n}]"), words);
+        if matches!(state, SignInState::Missing | SignInState::Late | SignInState::Ended) {
+            ways.push(account(&destination));
+        }
+    }
+    ways
 }
 
 /// Nobody can be reached, or nobody of those who should be.
@@ -221,6 +240,7 @@ pub(super) fn metrics(relay: &Relay, control: &Control) -> String {
     queue(&mut text, relay);
     spool(&mut text, &relay.spool.usage());
     storage(&mut text, relay);
+    sign_ins(&mut text, relay);
     text.0
 }
 
@@ -303,6 +323,35 @@ fn storage(text: &mut Exposition, relay: &Relay) {
     let trouble = u64::from(!relay.sys.index.trouble().is_empty());
     let help = "1 while there is something wrong with the history";
     text.gauge("waypost_index_trouble", help, Some(trouble));
+}
+
+fn sign_ins(text: &mut Exposition, relay: &Relay) {
+    let (mut works, mut ends) = (Vec::new(), Vec::new());
+    for grant in sign_ins::grants(&relay.config()) {
+        let (user, at) = (label(&grant.user), label(&grant.provider.token.host));
+        let labels = format!("user=\"{user}\",at=\"{at}\"");
+        let (state, _) = sign_ins::standing(relay, &grant);
+        if let Standing::Good(_, Some(until)) = relay.grants.standing(&grant) {
+            ends.push((labels.clone(), until.0));
+        }
+        let person = matches!(state, SignInState::Missing | SignInState::Ended);
+        works.push((labels, u64::from(!person)));
+    }
+    for (name, help, samples) in [
+        ("waypost_sign_in_works", "0 where a person has to sign in", &works),
+        ("waypost_sign_in_end_seconds", "When a sign-in ends, in seconds since 1970", &ends),
+    ] {
+        let samples: Vec<(&str, u64)> =
+            samples.iter().map(|(labels, value)| (labels.as_str(), *value)).collect();
+        if !samples.is_empty() {
+            text.family(name, "gauge", help, &samples);
+        }
+    }
+}
+
+/// A label's value.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// Metrics, one family after the other.

@@ -381,6 +381,24 @@ impl Sys {
         self.clock.sleep_until(self.clock.now() + wait).await;
     }
 
+    /// A file's new content: after this it is there, before the old one was, and never anything
+    /// else. Only who runs this relay may read it.
+    ///
+    /// # Errors
+    /// The disk's; then it is the old one, or the new one.
+    pub async fn replace(&self, path: &str, octets: Vec<u8>) -> io::Result<()> {
+        let fresh = format!("{path}.new");
+        let file = self.disk.open(&fresh, Open::Replace).await?;
+        file.write_sync(0, octets).await?;
+        self.disk.rename(&fresh, path).await?;
+        let dir = match path.rsplit_once('/') {
+            Some(("", _)) => "/",
+            Some((dir, _)) => dir,
+            None => ".",
+        };
+        self.disk.sync_dir(dir).await
+    }
+
     /// Run a task beside everything else.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.tasks.spawn(Box::pin(task));

@@ -58,7 +58,15 @@ pub(in crate::relay) fn config() -> Config {
 
 fn via(pattern: Pattern, host: &str) -> Route {
     let via = Via::Smarthost(host.into(), 587);
-    Route { pattern, via, tls: TlsPolicy::Verify, user: None, secret: None, sign: false }
+    Route {
+        pattern,
+        via,
+        tls: TlsPolicy::Verify,
+        user: None,
+        secret: None,
+        grant: None,
+        sign: false,
+    }
 }
 
 fn smarthost(hop: Hop) -> String {
@@ -110,7 +118,8 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
         let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
         let next = NextHop::Mx("example.org".into());
         let tls = TlsPolicy::May;
-        let expected = Destination { next, tls, login: None, sign: true, otherwise: None };
+        let expected =
+            Destination { next, tls, login: None, grant: None, sign: true, otherwise: None };
         assert_eq!(destination, expected);
     }
 }
@@ -164,7 +173,8 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
     let tls = TlsPolicy::Require;
-    let expected = Destination { next, tls, login: None, sign: false, otherwise: None };
+    let expected =
+        Destination { next, tls, login: None, grant: None, sign: false, otherwise: None };
     assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
 }
 
@@ -234,7 +244,7 @@ fn equal_destinations_share_their_hash() {
     let login =
         Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
     let (tls, login) = (TlsPolicy::Verify, Some(login));
-    let one = Destination { next, tls, login, sign: false, otherwise: None };
+    let one = Destination { next, tls, login, grant: None, sign: false, otherwise: None };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

@@ -100,6 +100,10 @@ impl Event {
             "made-room" => {
                 format!("A session from {} made room for another: {}.", f("peer"), f("reason"))
             }
+            "signed-in" => format!("{} signed in at {}.", f("user"), f("at")),
+            "sign-in-failed" => {
+                format!("{} was not signed in at {}: {}.", f("user"), f("at"), f("reason"))
+            }
             "key-made" => format!("The key {} was made.", f("key")),
             "key-retired" => format!("The key {} was retired: it signs no more.", f("key")),
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),

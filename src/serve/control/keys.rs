@@ -1,7 +1,7 @@
 //! Keys that sign: made, shown and retired. The configuration names them; each is a file of its own
 //! that nothing shows.
 
-use super::{Control, problem, replace, surroundings};
+use super::{Control, problem, surroundings};
 use crate::{
     config::{Document, Signing, Via},
     relay::{
@@ -145,7 +145,7 @@ impl Control {
         let pem = made.unwrap_or_else(|| Err("no key could be made".to_string()))?;
         sys.disk.make_dir(KEYS).await.map_err(fault)?;
         sys.disk.sync_dir(".").await.map_err(fault)?;
-        replace(sys, &path, pem.to_string()).await.map_err(fault)?;
+        sys.replace(&path, pem.to_string().into_bytes()).await.map_err(fault)?;
         Ok(path)
     }
 

@@ -102,7 +102,7 @@ mod tests {
 
     fn lane(next: NextHop, otherwise: Option<Box<Destination>>) -> Lane {
         let tls = TlsPolicy::May;
-        Lane::new(1, &Destination { next, tls, login: None, sign: false, otherwise })
+        Lane::new(1, &Destination { next, tls, login: None, grant: None, sign: false, otherwise })
     }
 
     #[test]

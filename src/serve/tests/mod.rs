@@ -14,6 +14,8 @@ mod queue;
 mod refusals;
 mod reports;
 mod server;
+mod service;
+mod sign_ins;
 mod signing;
 mod vitals;
 mod ways;

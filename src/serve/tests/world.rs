@@ -4,6 +4,7 @@
 
 use super::{
     server::{self, Mail, Server},
+    service::{self, Service},
     wire::Wire,
 };
 use crate::{
@@ -70,6 +71,8 @@ pub(super) struct World {
     pub(super) index_hangs: Cell<bool>,
     listeners: RefCell<BTreeMap<String, Rc<Waiting>>>,
     pub(super) servers: RefCell<BTreeMap<SocketAddr, Rc<Server>>>,
+    /// Sign-in services.
+    pub(super) services: RefCell<BTreeMap<SocketAddr, Rc<Service>>>,
     /// What the servers took.
     pub(super) mail: RefCell<Vec<Mail>>,
     /// Every connection that was tried.
@@ -228,6 +231,11 @@ impl World {
 
     fn open(self: &Rc<World>, to: SocketAddr) -> io::Result<Box<dyn Stream>> {
         self.knocks.borrow_mut().push(to);
+        if let Some(service) = self.services.borrow().get(&to).cloned() {
+            let (wire, end) = Wire::new(Some(to));
+            self.spawn(Box::pin(async move { service::serve(&service, wire).await }));
+            return Ok(Box::new(end));
+        }
         let unreachable = io::ErrorKind::NetworkUnreachable;
         let server = self.servers.borrow().get(&to).cloned().ok_or(unreachable)?;
         let (wire, end) = Wire::new(Some(to));

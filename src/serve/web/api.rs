@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 37] = [
+pub(super) const ROUTES: [Route; 40] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -108,6 +108,9 @@ pub(super) const ROUTES: [Route; 37] = [
     get("/api/dkim", Access::Login, |w, _| at_once(w.keys())),
     change(Method::Post, "/api/dkim", SMALL, |w, v| Box::pin(w.make_keys(v))),
     change(Method::Post, "/api/dkim/retire", SMALL, |w, v| Box::pin(w.retire_keys(v))),
+    get("/api/sign-ins", Access::Login, |w, _| at_once(w.sign_ins())),
+    change(Method::Post, "/api/sign-ins", SMALL, |w, v| Box::pin(w.begin_sign_in(v))),
+    change(Method::Post, "/api/sign-ins/answer", SMALL, |w, v| Box::pin(w.finish_sign_in(v))),
 ];
 
 fn at_once<'a>(response: Response) -> Pending<'a, Answer> {

@@ -20,6 +20,7 @@ mod login;
 pub mod office;
 mod page;
 mod seats;
+mod sign_ins;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,19 @@ pub trait Office {
         domain: &'a str,
         selector: &'a str,
     ) -> Pending<'a, Result<Keys, String>>;
+    /// The sign-ins that the configuration names.
+    fn sign_ins(&self) -> Vec<SignInRow>;
+    /// Begin to sign in for a route, by its place in the configuration.
+    ///
+    /// # Errors
+    /// In words: nobody signs in there, or the service cannot be asked.
+    fn begin_sign_in(&self, route: usize, how: SignInHow) -> Pending<'_, Result<Begun, String>>;
+    /// What came back from a link: the address that the browser was sent to, or the code in it.
+    /// Tells who has signed in where; mail that has waited for it goes out.
+    ///
+    /// # Errors
+    /// In words: it is nothing of the kind, or the service says no.
+    fn finish_sign_in<'a>(&'a self, text: &'a str) -> Pending<'a, Result<String, String>>;
     /// Has the page a password?
     fn admin(&self) -> AdminState;
     /// Set the page's password, durably.
@@ -423,6 +436,85 @@ pub struct KeyRow {
     pub text: String,
     /// The record as a line of a zone file, in strings that DNS can carry.
     pub zone: String,
+}
+
+/// A sign-in that the configuration names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SignInRow {
+    /// Place of its route in the configuration.
+    pub route: usize,
+    /// Who signs in.
+    pub user: String,
+    /// Where: a host name.
+    pub at: String,
+    /// For which server.
+    pub via: String,
+    /// How it stands.
+    pub state: SignInState,
+    /// What a person has to do, or to know; may be empty.
+    pub words: String,
+    /// When they signed in, where that is known.
+    #[serde(serialize_with = "seconds_since_1970")]
+    pub since: Option<Wall>,
+    /// When it ends, where that is known.
+    #[serde(serialize_with = "seconds_since_1970")]
+    pub until: Option<Wall>,
+    /// The service gives out codes, too.
+    pub codes: bool,
+    /// The code that is to be typed now; empty where there is none.
+    pub code: String,
+    /// Where it is to be typed.
+    pub code_at: String,
+}
+
+/// How a sign-in stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SignInState {
+    /// Nobody has signed in yet.
+    #[default]
+    Missing,
+    /// A code is to be typed.
+    Waiting,
+    /// It works.
+    Good,
+    /// It works, and ends soon.
+    Ending,
+    /// No token could be had lately.
+    Late,
+    /// It works no more.
+    Ended,
+}
+
+/// How to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignInHow {
+    /// By a link; with where the page is, as the browser sees it (`https://relay.example.org`),
+    /// where the browser may come back to it.
+    Link(Option<String>),
+    /// By a code.
+    Code,
+}
+
+/// What a person needs to sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// A link to open.
+    Link {
+        /// The link.
+        link: String,
+        /// Where the browser is sent afterwards.
+        redirect: String,
+    },
+    /// A code to type.
+    Code {
+        /// The code.
+        code: String,
+        /// Where it is typed.
+        at: String,
+        /// How long it works.
+        seconds: u64,
+    },
 }
 
 /// A change of a local user.

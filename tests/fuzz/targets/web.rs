@@ -22,8 +22,8 @@ use waypost::{
     serve::web::{
         Web,
         office::{
-            Action, AdminLogin, AdminState, Apply, Event, Keys, Message, Office, Page, Problem,
-            QueuePage, SettingRow, Status, UserChange, Which,
+            Action, AdminLogin, AdminState, Apply, Begun, Event, Keys, Message, Office, Page,
+            Problem, QueuePage, SettingRow, SignInHow, SignInRow, Status, UserChange, Which,
         },
     },
     sys::{Listener, Pending, Stream, TlsFacts},
@@ -256,6 +256,20 @@ impl Office for Desk {
     }
     fn retire_keys<'a>(&'a self, domain: &'a str, _: &'a str) -> Pending<'a, Result<Keys, String>> {
         at_once(if self.0 & 1 == 1 { Ok(self.keys()) } else { Err(domain.into()) })
+    }
+    fn sign_ins(&self) -> Vec<SignInRow> {
+        vec![SignInRow::default()]
+    }
+    fn begin_sign_in(&self, _: usize, how: SignInHow) -> Pending<'_, Result<Begun, String>> {
+        at_once(match how {
+            SignInHow::Link(page) => {
+                Ok(Begun::Link { link: page.unwrap_or_default(), redirect: String::new() })
+            }
+            SignInHow::Code => Err("no codes".into()),
+        })
+    }
+    fn finish_sign_in<'a>(&'a self, text: &'a str) -> Pending<'a, Result<String, String>> {
+        at_once(Err(text.into()))
     }
     fn admin(&self) -> AdminState {
         if self.0 & 2 == 2 { AdminState::Set } else { AdminState::NotSet { code: "1234".into() } }

@@ -4,8 +4,9 @@
 use crate::{
     relay::envelope::Id,
     serve::web::office::{
-        Action, AdminLogin, AdminState, Apply, Event, KeyRow, Keys, Message, Office, Page, Problem,
-        QueuePage, RecipientRow, RecipientState, Row, SettingRow, State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Begun, Event, KeyRow, Keys, Message, Office, Page,
+        Problem, QueuePage, RecipientRow, RecipientState, Row, SettingRow, SignInHow, SignInRow,
+        State, Status, UserChange, Which,
     },
     sys::Pending,
     time::Wall,
@@ -153,6 +154,22 @@ impl Office for Relay {
     ) -> Pending<'a, Result<Keys, String>> {
         let answer = if domain.contains('.') { Ok(self.keys()) } else { Err(HOSTILE.into()) };
         self.note(format!("retire_keys {domain} {selector:?}"), answer)
+    }
+    fn sign_ins(&self) -> Vec<SignInRow> {
+        vec![SignInRow { user: HOSTILE.into(), words: HOSTILE.into(), ..SignInRow::default() }]
+    }
+    fn begin_sign_in(&self, route: usize, how: SignInHow) -> Pending<'_, Result<Begun, String>> {
+        let [link, redirect] = [HOSTILE, HOSTILE].map(String::from);
+        let answer = match (route, &how) {
+            (0, SignInHow::Link(_)) => Ok(Begun::Link { link, redirect }),
+            (0, SignInHow::Code) => Ok(Begun::Code { code: link, at: redirect, seconds: 900 }),
+            _ => Err(HOSTILE.into()),
+        };
+        self.note(format!("begin_sign_in {route} {how:?}"), answer)
+    }
+    fn finish_sign_in<'a>(&'a self, text: &'a str) -> Pending<'a, Result<String, String>> {
+        let answer = if text.contains("code") { Ok(HOSTILE.into()) } else { Err(HOSTILE.into()) };
+        self.note(format!("finish_sign_in {text}"), answer)
     }
     fn admin(&self) -> AdminState {
         match &*self.password.borrow() {

@@ -656,7 +656,7 @@ pub const HTTP_ADDRESSES: usize = 4;
 /// Time for a connection to one of them.
 pub const HTTP_CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// Time for one of them to answer, all in all.
-pub const HTTP_WAIT: Duration = Duration::from_secs(60);
+pub const HTTP_WAIT: Duration = Duration::from_mins(1);
 /// A token is replaced so long before it ends; where it lasts less than twice that, at its half.
 pub const TOKEN_MARGIN: Duration = Duration::from_mins(5);
 /// How long a token is used whose end is not said.

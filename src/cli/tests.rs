@@ -86,6 +86,8 @@ fn commands_are_read_with_options_before_and_after() {
             "waypost dkim retire b.example s",
             Task::Dkim(Keys::Retire("b.example".into(), "s".into())),
         ),
+        ("waypost login", Task::LogIn(None, false)),
+        ("waypost login --code me", Task::LogIn(Some("me".into()), true)),
         ("waypost config show", Task::Get(None)),
         ("waypost config get retry.first", Task::Get(Some("retry.first".into()))),
         ("waypost config get users[0]", Task::Get(Some("users[0]".into()))),
@@ -124,6 +126,7 @@ fn a_wrong_command_line_is_told_with_what_is_allowed() {
         ("waypost trace a b", "trace MESSAGE-ID"),
         ("waypost user add", "user add NAME"),
         ("waypost user frob bob", "add, passwd or remove"),
+        ("waypost login a b", "login"),
         ("waypost dkim make", "dkim make DOMAIN"),
         ("waypost dkim retire b.example", "dkim retire DOMAIN SELECTOR"),
         ("waypost config get retry.frist", "did you mean retry.first?"),
@@ -386,6 +389,62 @@ fn the_records_of_keys_are_shown_whole_to_be_copied() {
     let done = run_in(one(), "waypost dkim retire b.example s --json --data /d", b"");
     assert!(done.world.heard(0).starts_with("POST /api/dkim/retire HTTP/1.1\r\n"));
     assert_eq!(serde_json::from_str::<Value>(&done.output).expect("JSON"), keys);
+}
+
+fn sign_in(user: &str, state: &str, words: &str) -> Value {
+    json!({"route": 3, "user": user, "at": "login.example.org", "via": "smtp.example.org:587",
+           "state": state, "words": words})
+}
+
+#[test]
+fn who_signs_in_by_link_is_shown_it_whole_and_pastes_what_came_back() {
+    let link = format!("https://login.example.org/auth?x={}", "y".repeat(600));
+    let rows = json!({"rows": [sign_in("me", "missing", ""), sign_in("you", "missing", "")]});
+    let begun = json!({"link": link, "redirect": "http://localhost"});
+    let world = answers(&[(200, rows.clone()), (200, begun), (200, json!({"words": "Done."}))]);
+    let done = run_in(world, "waypost login you --data /d", b"http://localhost/?code=1\n");
+    assert_eq!((done.code, done.errors.as_str()), (exit::OK, ""));
+    assert!(done.output.contains(&format!("\n{link}\n")) && done.output.ends_with("Done.\n"));
+    assert!(done.world.heard(1).ends_with(r#"{"route":3,"by":"link"}"#), "{}", done.world.heard(1));
+    let sent = done.world.heard(2);
+    assert!(sent.starts_with("POST /api/sign-ins/answer HTTP/1.1\r\n"), "{sent}");
+    assert!(sent.ends_with(r#"{"answer":"http://localhost/?code=1"}"#), "{sent}");
+
+    for (line, words) in [
+        ("waypost login --data /d", "waypost login USER"),
+        ("waypost login eve --data /d", "no route has the user eve"),
+    ] {
+        let done = run_in(answers(&[(200, rows.clone())]), line, b"");
+        assert_eq!(done.code, exit::UNAVAILABLE);
+        assert!(done.errors.contains(words), "{}", done.errors);
+        assert!(
+            done.output.contains("you at login.example.org, for smtp.example.org:587: missing")
+        );
+    }
+    let nothing = answers(&[(200, json!({"rows": []}))]);
+    let done = run_in(nothing, "waypost login --data /d", b"");
+    assert!(done.errors.contains("nothing to sign in by"), "{}", done.errors);
+    let done = run_in(answers(&[(200, rows.clone())]), "waypost login --json --data /d", b"");
+    assert_eq!(serde_json::from_str::<Value>(&done.output).expect("JSON"), rows);
+}
+
+#[test]
+fn who_signs_in_by_code_is_told_when_that_has_worked_or_not() {
+    let rows = |state: &str, words: &str| (200, json!({"rows": [sign_in("me", state, words)]}));
+    let code = json!({"code": "WDJB-MJHT", "at": "https://login.example.org/d", "seconds": 900});
+    for (state, words, code_of_exit) in
+        [("good", "", exit::OK), ("missing", "It has failed.", exit::UNAVAILABLE)]
+    {
+        let waiting = rows("waiting", "Open it.");
+        let all = [rows("missing", ""), (200, code.clone()), waiting, rows(state, words)];
+        let done = run_in(answers(&all), "waypost login --code --data /d", b"");
+        assert_eq!(done.code, code_of_exit, "{}", done.errors);
+        let told = "Open https://login.example.org/d in a browser, on any machine, and type \
+                    WDJB-MJHT there.\n";
+        assert!(done.output.starts_with(told), "{}", done.output);
+        let end = if words.is_empty() { "Signed in as me at login.example.org.\n" } else { told };
+        assert!(done.output.ends_with(end) && done.errors.contains(words), "{}", done.output);
+    }
 }
 
 #[test]

@@ -143,8 +143,7 @@ fn every_example_of_the_table_is_allowed() {
             }
         }
         if let Some(other) = match setting.key {
-            "routes[].oauth" => Some("routes[0].client_id"),
-            "routes[].client_secret" => Some("routes[0].client_id"),
+            "routes[].oauth" | "routes[].client_secret" => Some("routes[0].client_id"),
             "tls.certificate" => Some("tls.key"),
             "tls.key" => Some("tls.certificate"),
             "signing[].domain" => Some("signing[0].selector"),

@@ -640,7 +640,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 16);
+        assert_eq!(keys("").len(), 17);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

@@ -262,7 +262,7 @@ impl Grants {
     fn had_token(&self, sys: &Sys, key: &SignInKey, tokens: &Tokens) -> Token {
         let now = sys.clock.now();
         let lifetime = tokens.lifetime.unwrap_or(limits::TOKEN_LIFETIME);
-        let until = now + (lifetime - limits::TOKEN_MARGIN.min(lifetime / 2));
+        let until = now + lifetime.saturating_sub(limits::TOKEN_MARGIN.min(lifetime / 2));
         let token = Token { text: tokens.access.as_str().into(), since: now };
         self.with(key, |live| {
             *live = Live {

@@ -344,9 +344,10 @@ pub(super) fn standing(relay: &Relay, grant: &Grant) -> (SignInState, String) {
         Standing::Good(_, until) => {
             let left = left(relay, until).filter(|left| *left <= limits::SIGN_IN_WARNING);
             let Some(left) = left else { return (SignInState::Good, String::new()) };
-            let ends = match left.is_zero() {
-                true => "should have ended by now".to_string(),
-                false => format!("ends in {}: do it again before", days(left)),
+            let ends = if left.is_zero() {
+                "should have ended by now".to_string()
+            } else {
+                format!("ends in {}: do it again before", days(left))
             };
             let words = format!("The sign-in at {host} as {user} {ends}. {HOW}");
             (SignInState::Ending, words)

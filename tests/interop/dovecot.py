@@ -1,4 +1,5 @@
 """Dovecot: IMAP over Waypost's Maildirs, and the logins of the smarthost."""
+import datetime
 import http.server
 import json
 import threading
@@ -8,14 +9,16 @@ from world import folder, listening, once, start, until, write
 
 USER = 6120  # whom the mail belongs to
 AUTHORITY = ("127.0.0.1", 10146)  # who knows which tokens are good
+GOOD = {}  # those that were given out, and when they end
 
 
 class Introspection(http.server.BaseHTTPRequestHandler):
-    """RFC 7662 §2: the token `good-token` is that of `me`."""
+    """RFC 7662 §2: the token `good-token`, and those that were given out, are those of `me`."""
 
     def do_POST(self):
         asked = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        good = asked.get("token") == ["good-token"]
+        token = asked.get("token", [""])[0]
+        good = token == "good-token" or datetime.datetime.now() < GOOD.get(token, datetime.datetime.min)
         answer = json.dumps({"active": True, "username": "me"} if good else {"active": False}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

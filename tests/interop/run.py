@@ -16,6 +16,7 @@ import reports  # noqa: F401
 import runner
 import scripted  # noqa: F401
 import senders  # noqa: F401
+import sign_ins  # noqa: F401
 import signing  # noqa: F401
 import smarthost  # noqa: F401
 import strangers  # noqa: F401

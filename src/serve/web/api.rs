@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 40] = [
+pub(super) const ROUTES: [Route; 41] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -74,6 +74,7 @@ pub(super) const ROUTES: [Route; 40] = [
     get("/mail.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/people.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/signin.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/healthz", Access::Open, |w, _| at_once(w.health())),
     get("/metrics", Access::Near, |w, _| Box::pin(w.metrics())),

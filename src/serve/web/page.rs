@@ -23,13 +23,14 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 8] = [
+const ASSETS: [Asset; 9] = [
     asset!("/", "index.html", "text/html; charset=utf-8"),
     asset!("/style.css", "style.css", "text/css; charset=utf-8"),
     asset!("/kit.js", "kit.js", "text/javascript; charset=utf-8"),
     asset!("/mail.js", "mail.js", "text/javascript; charset=utf-8"),
     asset!("/people.js", "people.js", "text/javascript; charset=utf-8"),
     asset!("/settings.js", "settings.js", "text/javascript; charset=utf-8"),
+    asset!("/signin.js", "signin.js", "text/javascript; charset=utf-8"),
     asset!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     asset!("/icon.svg", "icon.svg", "image/svg+xml"),
 ];

@@ -21,6 +21,10 @@ import {
 } from "./kit.js";
 import { findView, messageView, queueView, testView, timeline } from "./mail.js";
 
+/** A service has sent the browser back here after signing in; its code is nothing for the history. */
+const returned = { address: /[?&]state=/.test(location.search) ? location.href : "" };
+if (returned.address) history.replaceState(null, "", "/#/sign-in");
+
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 let open = null;
@@ -147,7 +151,10 @@ function turn(event) {
   else if (place === "queue") rest ? messageView(open, rest) : queueView(open);
   else if (place === "find") findView(open, rest);
   else if (place === "test") testView(open);
-  else if (place === "settings") settingsPlace(open);
+  else if (place === "settings")
+    later(open, "Settings", () => import("./settings.js"), (it) => it.settingsView(open));
+  else if (place === "sign-in")
+    later(open, "Sign in", () => import("./signin.js"), (it) => it.signInView(open, returned));
   else homeView(open);
   nav.hidden = session.state !== "ok";
   for (const link of nav.children) {
@@ -160,12 +167,12 @@ function turn(event) {
   }
 }
 
-/** The largest part of the page: loaded by the first who wants it. */
-async function settingsPlace(view) {
-  view.show("Settings");
-  let settings;
+/** A part of the page that is loaded by the first who wants it. */
+async function later(view, title, load, show) {
+  view.show(title);
+  let part;
   try {
-    settings = await import("./settings.js");
+    part = await load();
   } catch {
     view.trouble.replaceChildren(
       note("bad", "The relay does not answer. Load this page again once it does."),
@@ -174,7 +181,7 @@ async function settingsPlace(view) {
   }
   if (!view.isOpen()) return;
   const wasHere = document.activeElement === view.heading;
-  settings.settingsView(view);
+  show(part);
   if (wasHere) view.heading.focus({ preventScroll: true });
 }
 
@@ -382,8 +389,11 @@ function homeView(view) {
 
 /** What is wrong, in the relay's words, and the place where something can be done about it. */
 function problemNote({ key, words }) {
-  const [place, name] =
-    { spool: ["queue", "Look into the queue"], listen: ["settings", "Open the settings"] }[key] || [];
+  const [place, name] = {
+    spool: ["queue", "Look into the queue"],
+    listen: ["settings", "Open the settings"],
+    sign_in: ["sign-in", "Sign in"],
+  }[/^routes\[/.test(key) ? "sign_in" : key] || [];
   const link = place && h("a", { href: "#/" + place, "data-key": "to-" + place }, name);
   return note("bad", words, " ", link);
 }

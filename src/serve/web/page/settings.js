@@ -87,13 +87,7 @@ class Editor {
     if (value !== undefined) place[last] = value;
     else if (Array.isArray(place)) place.splice(last, 1);
     else delete place[last];
-    // A secret without its user is for nobody, and a user has one: a password or a token.
-    if (value === undefined && last === "user") {
-      delete place.password;
-      delete place.token;
-    }
-    if (value !== undefined && last === "token") delete place.password;
-    if (value !== undefined && last === "password") delete place.token;
+    this.prove(place, last, value !== undefined);
     const parent = path.join(".");
     if (
       value === undefined &&
@@ -104,6 +98,22 @@ class Editor {
     )
       this.write(parent, undefined);
     this.changed();
+  }
+
+  /** Without its user a secret is for nobody, and a user has one: password, token or sign-in. */
+  prove(place, last, isSet) {
+    const proofs = { password: ["password"], token: ["token"] };
+    proofs.oauth = ["oauth", "client_id", "client_secret"];
+    const others = Object.keys(proofs).filter((name) => name !== last);
+    const gone =
+      last === "user" && !isSet
+        ? Object.values(proofs).flat()
+        : proofs[last] && isSet
+          ? others.flatMap((name) => proofs[name])
+          : last === "oauth"
+            ? proofs.oauth
+            : [];
+    for (const name of gone) delete place[name];
   }
 
   changed() {
@@ -284,6 +294,23 @@ class Editor {
                 { class: "pair" },
                 this.input(key + ".user", "User name", ""),
                 this.input(key + ".password", "Password", ""),
+              ),
+              h(
+                "details",
+                { open: this.read(key + ".oauth") !== undefined },
+                h("summary", null, "Sign in with Google or Microsoft instead of a password"),
+                h(
+                  "p",
+                  { class: "help" },
+                  "The README tells how to register this relay there. Save, and then ",
+                  h("a", { href: "#/sign-in" }, "sign in"),
+                  ".",
+                ),
+                h("div", { class: "pair" }, [
+                  this.input(key + ".oauth", "Where", undefined),
+                  this.input(key + ".client_id", "Client id", undefined),
+                  this.input(key + ".client_secret", "Client secret", undefined),
+                ]),
               ),
               this.input(
                 key + ".tls",

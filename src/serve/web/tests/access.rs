@@ -33,6 +33,7 @@ fn without_login_every_route_refuses_but_those_marked_open() {
             "/mail.js",
             "/people.js",
             "/settings.js",
+            "/signin.js",
             "/icon.svg",
             "/healthz",
             "/api/session",

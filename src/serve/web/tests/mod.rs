@@ -150,8 +150,16 @@ impl Reply {
 #[test]
 fn nothing_from_elsewhere_is_named_in_the_page() {
     let house = House::new();
-    for path in ["/", "/style.css", "/app.js", "/kit.js", "/mail.js", "/people.js", "/settings.js"]
-    {
+    for path in [
+        "/",
+        "/style.css",
+        "/app.js",
+        "/kit.js",
+        "/mail.js",
+        "/people.js",
+        "/settings.js",
+        "/signin.js",
+    ] {
         let body = house.plain("GET", path).body;
         for forbidden in
             ["innerHTML", "outerHTML", "insertAdjacent", "eval(", "style=\"", "onclick="]
@@ -316,6 +324,37 @@ fn keys_are_shown_made_and_retired_by_who_is_logged_in() {
         "retire_keys b.example \"s\"",
         "make_keys b.example \"\"",
         "make_keys b \"\"",
+    ];
+    assert_eq!(house.done(), done.map(String::from));
+}
+
+#[test]
+fn sign_ins_are_shown_begun_and_finished_by_who_is_logged_in() {
+    let house = House::new();
+    let (all, answer) = ("/api/sign-ins", "/api/sign-ins/answer");
+    assert_eq!(house.plain("GET", all).status, 401);
+    let browser = house.logged_in();
+    let shown = browser.ask("GET", all, None).json();
+    assert_eq!(shown["rows"][0]["words"], json!(relay::HOSTILE));
+    assert_eq!(shown["rows"][0]["state"], json!("missing"));
+    let ask = |body| browser.ask("POST", all, Some(body));
+    let begun = ask(json!({"route": 0, "by": "link", "page": "http://relay.local"})).json();
+    assert_eq!(begun["link"], json!(relay::HOSTILE));
+    let begun = ask(json!({"route": 0, "by": "code"})).json();
+    assert_eq!((&begun["code"], &begun["seconds"]), (&json!(relay::HOSTILE), &json!(900)));
+    assert_eq!(ask(json!({"route": 1, "by": "code"})).status, 422);
+    for wrong in [json!({"route": 0}), json!({"route": 0, "by": "x"}), json!({"by": "link"})] {
+        assert_eq!(ask(wrong).status, 400);
+    }
+    let paste = |text: &str| browser.ask("POST", answer, Some(json!({ "answer": text })));
+    assert_eq!(paste("code=1").json(), json!({ "words": relay::HOSTILE }));
+    assert_eq!(paste("x").status, 422);
+    let done = [
+        "begin_sign_in 0 Link(Some(\"http://relay.local\"))",
+        "begin_sign_in 0 Code",
+        "begin_sign_in 1 Code",
+        "finish_sign_in code=1",
+        "finish_sign_in x",
     ];
     assert_eq!(house.done(), done.map(String::from));
 }

@@ -66,7 +66,10 @@ impl SignIns {
     }
 
     fn row(&self, route: usize, via: &Via, grant: &Rc<Grant>) -> SignInRow {
-        let (mut state, words) = standing(&self.relay, grant);
+        let (mut state, mut words) = standing(&self.relay, grant);
+        if state == SignInState::Missing {
+            words = WAITS.to_string();
+        }
         let mut row = SignInRow {
             route,
             user: grant.user.clone(),
@@ -318,20 +321,19 @@ fn comes_back(origin: &str) -> Option<String> {
     near.then(|| origin.to_string())
 }
 
-/// How a grant stands, and what a person has to do about it, in words; empty where it works.
-pub(super) fn standing(relay: &Relay, grant: &Grant) -> (SignInState, String) {
-    const HOW: &str = "Sign in under Settings, or with `waypost login`.";
-    const WAITS: &str = "Mail waits for that, and the time does not count.";
+const WAITS: &str = "Mail waits for that, and the time does not count.";
+
+/// How a grant stands, and what a person has to know or do, in words; empty where it works.
+fn standing(relay: &Relay, grant: &Grant) -> (SignInState, String) {
     let (user, host) = (&grant.user, &grant.provider.token.host);
     match relay.grants.standing(grant) {
         Standing::Missing => {
-            let words = format!("Nobody has signed in at {host} as {user} yet. {WAITS} {HOW}");
+            let words = format!("Nobody has signed in at {host} as {user} yet. {WAITS}");
             (SignInState::Missing, words)
         }
         Standing::Ended(why) => {
             let words = format!(
-                "The sign-in at {host} as {user} works no more. {WAITS} {HOW} What {host} said: \
-                 {why}"
+                "The sign-in at {host} as {user} works no more. {host} said: {why}. {WAITS}"
             );
             (SignInState::Ended, words)
         }
@@ -347,11 +349,23 @@ pub(super) fn standing(relay: &Relay, grant: &Grant) -> (SignInState, String) {
             let ends = if left.is_zero() {
                 "should have ended by now".to_string()
             } else {
-                format!("ends in {}: do it again before", days(left))
+                format!("ends in {}", days(left))
             };
-            let words = format!("The sign-in at {host} as {user} {ends}. {HOW}");
-            (SignInState::Ending, words)
+            (SignInState::Ending, format!("The sign-in at {host} as {user} {ends}."))
         }
+    }
+}
+
+/// The same, with where it is done, for a reader who is elsewhere.
+pub(super) fn problem(relay: &Relay, grant: &Grant) -> (SignInState, String) {
+    const HOW: &str = "Sign in on the page, or with `waypost login`.";
+    let (state, words) = standing(relay, grant);
+    match state {
+        SignInState::Missing | SignInState::Ended => (state, format!("{words} {HOW}")),
+        SignInState::Ending => {
+            (state, format!("{words} Do it again before, so that mail goes on. {HOW}"))
+        }
+        SignInState::Good | SignInState::Late | SignInState::Waiting => (state, words),
     }
 }
 
@@ -408,7 +422,7 @@ async fn look(relay: &Relay, told: &mut Told) -> Option<Instant> {
             again = due(relay.grants.had(&grant));
             again = again.max(relay.sys.clock.now() + limits::SIGN_IN_AGAIN);
         }
-        let (state, words) = standing(relay, &grant);
+        let (state, words) = problem(relay, &grant);
         if state == SignInState::Late {
             again = again.min(relay.sys.clock.now() + limits::TOKEN_RETRY_MAX);
         }

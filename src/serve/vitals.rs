@@ -118,7 +118,7 @@ fn unsigned(relay: &Relay, add: &mut impl FnMut(&str, String)) -> Vec<String> {
     let mut ways = Vec::new();
     for (n, destination) in route::smarthosts(&relay.config()) {
         let Some(grant) = &destination.grant else { continue };
-        let (state, words) = sign_ins::standing(relay, grant);
+        let (state, words) = sign_ins::problem(relay, grant);
         add(&format!("routes[{n}]"), words);
         if matches!(state, SignInState::Missing | SignInState::Late | SignInState::Ended) {
             ways.push(account(&destination));
@@ -330,7 +330,7 @@ fn sign_ins(text: &mut Exposition, relay: &Relay) {
     for grant in sign_ins::grants(&relay.config()) {
         let (user, at) = (label(&grant.user), label(&grant.provider.token.host));
         let labels = format!("user=\"{user}\",at=\"{at}\"");
-        let (state, _) = sign_ins::standing(relay, &grant);
+        let (state, _) = sign_ins::problem(relay, &grant);
         if let Standing::Good(_, Some(until)) = relay.grants.standing(&grant) {
             ends.push((labels.clone(), until.0));
         }

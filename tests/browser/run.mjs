@@ -11,6 +11,7 @@ import hostile from "./hostile.mjs";
 import looks from "./looks.mjs";
 import mail from "./mail.mjs";
 import settings from "./settings.mjs";
+import signin from "./signin.mjs";
 import { OUT, Trial, launch } from "./trial.mjs";
 import vitals from "./vitals.mjs";
 
@@ -25,7 +26,7 @@ for (const [signal, code] of [
 const PATIENCE = 120000;
 
 const cases = [];
-for (const chapter of [entry, mail, vitals, settings, hostile, doors, looks])
+for (const chapter of [entry, mail, vitals, settings, signin, hostile, doors, looks])
   chapter((name, work) => cases.push({ name, work }));
 const words = process.argv.slice(2);
 const chosen = cases.filter(({ name }) => !words.length || words.some((w) => name.includes(w)));

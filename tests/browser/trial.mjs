@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { Elsewhere, PASSWORD, Relay, Sink, TOP, until } from "./world.mjs";
+import { Elsewhere, PASSWORD, Relay, Service, Sink, TOP, until } from "./world.mjs";
 
 /** Where npm has put its packages, and where pictures go. */
 export const OUT = process.env.BROWSER_OUT || path.join(TOP, "target/browser");
@@ -48,6 +48,10 @@ export class Trial {
 
   sink(answer) {
     return this.keep(Sink.start(answer));
+  }
+
+  service() {
+    return this.keep(Service.start());
   }
 
   elsewhere(html) {

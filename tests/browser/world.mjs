@@ -229,6 +229,64 @@ export class Elsewhere {
   }
 }
 
+/**
+ * A sign-in service whose person says yes at once. `answers`: what it says next where that is not
+ * the usual; `asked`: the forms that came.
+ */
+export class Service {
+  static async start() {
+    const { createServer } = await import("node:http");
+    const service = new Service();
+    Object.assign(service, { answers: [], asked: [], typed: false });
+    service.server = createServer(async (request, response) => {
+      const url = new URL(request.url, service.url);
+      if (url.pathname === "/authorize") {
+        const back = new URL(url.searchParams.get("redirect_uri"));
+        back.search = new URLSearchParams({ code: "c0de", state: url.searchParams.get("state") });
+        response.writeHead(302, { Location: back.href }).end();
+        return;
+      }
+      let body = "";
+      for await (const octets of request) body += octets;
+      const form = Object.fromEntries(new URLSearchParams(body));
+      service.asked.push(form);
+      const [status, answer] = service.answers.shift() || service.usual(url, form);
+      response.writeHead(status, { "Content-Type": "application/json" });
+      response.end(JSON.stringify(answer));
+    });
+    service.server.listen(0, "127.0.0.1");
+    await new Promise((ready) => service.server.once("listening", ready));
+    service.url = "http://127.0.0.1:" + service.server.address().port;
+    return service;
+  }
+
+  usual(url, form) {
+    if (url.pathname === "/device")
+      return [
+        200,
+        {
+          device_code: "long",
+          user_code: "WDJB-MJHT",
+          verification_uri: this.url + "/type",
+          interval: 1,
+        },
+      ];
+    if (form.device_code && !this.typed) return [400, { error: "authorization_pending" }];
+    return [200, { access_token: "access", expires_in: 3600, refresh_token: "refresh" }];
+  }
+
+  /** The members of a configuration for it. */
+  get oauth() {
+    const [authorize, token, device] = ["/authorize", "/token", "/device"].map((p) => this.url + p);
+    return [{ name: "mine", authorize, token, device, scope: "mail" }];
+  }
+
+  async end() {
+    this.server.closeAllConnections();
+    await new Promise((done) => this.server.close(done));
+  }
+}
+
 // ---- A client ----
 
 /** Say these lines to an SMTP server, each after the reply to the one before; all replies. */

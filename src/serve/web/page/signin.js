@@ -58,7 +58,7 @@ export function signInView(view, returned) {
           "button",
           {
             type: "button",
-            class: row.state === "good" ? "" : "main",
+            class: row.state === "good" || begun.has(row.route) ? "" : "main",
             "data-key": "link" + row.route,
             onclick: () => attempt(() => byLink(row)),
           },

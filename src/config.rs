@@ -126,6 +126,10 @@ pub struct Alias {
 pub struct Route {
     /// Which recipients.
     pub pattern: Pattern,
+    /// Which envelope senders; the null one is none of an address or domain.
+    pub from: Pattern,
+    /// Which devices and users; `None`: all of them.
+    pub client: Option<Client>,
     /// Which way.
     pub via: Via,
     /// Use of TLS.
@@ -136,8 +140,20 @@ pub struct Route {
     pub secret: Option<Secret>,
     /// In place of that: a sign-in by a person.
     pub grant: Option<Rc<Grant>>,
+    /// Senders that the server takes, patterns as in [`User::send_as`]; the first is a whole
+    /// address, and stands in for all others. Empty: it takes any.
+    pub senders: Rc<[String]>,
     /// What goes this way is signed, where there is a key for it.
     pub sign: bool,
+}
+
+/// Who hands mail in, as far as routes ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// From an address in this network.
+    Network(Network),
+    /// Logged in as this user, lower case.
+    User(String),
 }
 
 /// A key that signs a domain's mail. RFC 6376 §3.1. The key itself is in a file of its own.
@@ -167,6 +183,8 @@ pub enum Via {
     Mx,
     /// A smarthost: name or IP address, and port.
     Smarthost(String, u16),
+    /// Nowhere: it counts as delivered, and is gone.
+    Discard,
 }
 
 /// Use of TLS on a route.

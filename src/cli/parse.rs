@@ -38,8 +38,8 @@ const COMMANDS: &[&str] = &[
     "run", "queue", "trace", "check", "send", "sendmail", "user", "login", "dkim", "config",
     "version", "help", "mailq",
 ];
-const OPTIONS: &str = "--data DIR, --config FILE, --json, --password-stdin, --no-password, --selector NAME, --code, \
-     --help";
+const OPTIONS: &str = "--data DIR, --config FILE, --json, --password-stdin, --no-password, \
+                       --selector NAME, --code, --help";
 
 /// Read the arguments, the program's own name first: called `sendmail`, `mailq` or `newaliases` it
 /// is that program.

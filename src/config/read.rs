@@ -1,8 +1,8 @@
 //! From the document to typed values, with all problems told at once.
 
 use super::{
-    Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Problem, Retry,
-    Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
+    Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Pattern, Problem,
+    Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     secrets::{self, Password},
     table::keys_below,
@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
+    rc::Rc,
     time::Duration,
 };
 
@@ -400,6 +401,9 @@ impl Reader {
             }
             _ => self.text(&via_node, values::via),
         };
+        let from = self.text(&node.child("from"), values::pattern).unwrap_or(Pattern::Any);
+        let client = self.text(&node.child("client"), values::client);
+        let senders = self.senders(&node.child("senders"));
         let tls = self.text(&node.child("tls"), tls_policy);
         let plain = |text: &str| {
             (is_plain(text) && text.len() <= limits::PASSWORD_BYTES).then(|| text.to_string())
@@ -408,14 +412,29 @@ impl Reader {
         let user = self.text(&user_node, plain);
         let secret = self.route_secret(node, &user_node);
         let grant = self.grant(node, services);
-        if via == Some(Via::Mx) && user_node.value.is_some() {
-            self.problem(&user_node, "a login for mx", "a login only for a server that is named");
+        for (word, name) in [(Via::Mx, "mx"), (Via::Discard, "discard")] {
+            if via.as_ref() == Some(&word) && user_node.value.is_some() {
+                let found = format!("a login for {name}");
+                self.problem(&user_node, found, "a login only for a server that is named");
+            }
         }
         let sign = self.maybe_flag(&node.child("sign"));
         let via = via?;
         let tls = tls.unwrap_or_else(|| default_tls(&via));
         let sign = sign.unwrap_or_else(|| default_sign(&via));
-        Some(Route { pattern: pattern?, via, tls, user, secret, grant, sign })
+        let pattern = pattern?;
+        Some(Route { pattern, from, client, via, tls, user, secret, grant, senders, sign })
+    }
+
+    /// The first stands in for others, so it must be one address.
+    fn senders(&mut self, node: &Node) -> Rc<[String]> {
+        let senders = self.list(node, |text| values::sender_pattern(text).filter(|s| s != "*"));
+        if let (Some(first), Some(item)) = (senders.first(), node.items().next())
+            && first.starts_with('*')
+        {
+            self.problem(&item, quoted(first), "a whole address first, such as me@example.org");
+        }
+        senders.into()
     }
 
     fn signing(&mut self, node: &Node) -> Vec<Signing> {

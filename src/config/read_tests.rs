@@ -128,7 +128,7 @@ fn every_example_of_the_table_is_allowed() {
         {
             document.remove("routes[0].password");
         }
-        if setting.key.starts_with("routes[].client") {
+        if setting.key.starts_with("routes[].client_") {
             document.set_text("routes[0].oauth", "google").expect("a path");
         }
         if setting.key.starts_with("oauth[].") {
@@ -408,4 +408,46 @@ fn a_thousand_tangled_aliases_are_judged_quickly() {
             .iter()
             .all(|key| key.starts_with("aliases") || key.is_empty())
     );
+}
+
+#[test]
+fn routes_ask_who_sends_and_name_senders_that_are_taken() {
+    let with = |more: Value| {
+        let mut route = json!({"for": "*", "via": "smtp.example.com"});
+        for (key, value) in more.as_object().expect("an object") {
+            route[key] = value.clone();
+        }
+        json!({ "routes": [route] })
+    };
+    let one = |more| good(&with(more)).routes.remove(0);
+    let network = |text: &str| values::network(text).map(crate::config::Client::Network);
+    for (text, client) in [
+        ("192.168.1.20", network("192.168.1.20/32")),
+        ("192.168.1.0/24", network("192.168.1.0/24")),
+        ("fd00::7", network("fd00::7/128")),
+        ("Alice", Some(crate::config::Client::User("alice".into()))),
+    ] {
+        assert_eq!(one(json!({ "client": text })).client, client, "{text}");
+    }
+    assert_eq!(one(json!({})).from, Pattern::Any);
+    assert_eq!(one(json!({"from": "Home.arpa"})).from, Pattern::Domain("home.arpa".into()));
+    let senders = one(json!({"senders": ["Me@gmail.com", "*@example.org"]})).senders;
+    assert_eq!(*senders, ["Me@gmail.com", "*@example.org"].map(String::from));
+    assert_eq!(one(json!({"via": "discard"})).via, Via::Discard);
+    for (more, wrong) in [
+        (json!({"client": "192.168.1.0/33"}), "routes[0].client"),
+        (json!({"client": "a b"}), "routes[0].client"),
+        (json!({"from": "@x"}), "routes[0].from"),
+        (json!({"senders": ["*@example.org", "me@gmail.com"]}), "routes[0].senders[0]"),
+        (json!({"senders": ["*"]}), "routes[0].senders[0]"),
+        (json!({"senders": ["me"]}), "routes[0].senders[0]"),
+        (json!({"via": "discard", "user": "me", "password": "p"}), "routes[0].user"),
+    ] {
+        assert_eq!(bad(&with(more.clone())), [wrong], "{more}");
+    }
+    for length in [limits::SEND_AS, limits::SEND_AS + 1] {
+        let senders: Vec<String> = (0..length).map(|n| format!("u{n}@example.com")).collect();
+        let document = with(json!({ "senders": senders }));
+        assert_eq!(read(&document).is_ok(), length == limits::SEND_AS);
+    }
 }

@@ -232,14 +232,28 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""*""#,
     },
     Setting {
+        key: "routes[].from",
+        kind: Kind::Text("* for all senders, a domain such as example.org, or an address"),
+        default: "*",
+        help: "Only what comes from these senders.",
+        example: r#""camera@home.arpa""#,
+    },
+    Setting {
+        key: "routes[].client",
+        kind: Kind::Text("an IP address, a network such as 192.168.1.0/24, or a user's name"),
+        default: "all of them",
+        help: "Only what this device, or this user, hands in.",
+        example: r#""192.168.1.20""#,
+    },
+    Setting {
         key: "routes[].via",
         kind: Kind::Text(
-            "mx, or a server with its port such as smtp.example.com:587, 192.0.2.1:25 or \
+            "mx, discard, or a server with its port such as smtp.example.com:587, 192.0.2.1:25 or \
                    [2001:db8::1]:25",
         ),
         default: "",
-        help: "The server that passes the mail on (port 587 where none is given), or mx: the \
-               domain's own servers.",
+        help: "The server that passes the mail on (port 587 if none is given); mx: the domain's \
+               own; discard: nobody.",
         example: r#""smtp.example.com:587""#,
     },
     Setting {
@@ -300,6 +314,18 @@ pub const SETTINGS: &[Setting] = &[
         help: "What you get with that, where you get one (Google gives one). It moves to \
                secrets.json.",
         example: r#""GOCSPX-abcd""#,
+    },
+    Setting {
+        key: "routes[].senders",
+        kind: Kind::List {
+            of: "an address such as me@example.org, or a whole domain as *@example.org; the first \
+                 a whole address",
+            most: limits::SEND_AS,
+        },
+        default: "any sender",
+        help: "Senders that the server takes. All other mail is sent from the first of them; who \
+               it was from stays readable.",
+        example: r#"["me@example.org"]"#,
     },
     Setting {
         key: "routes[].sign",

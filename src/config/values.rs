@@ -1,6 +1,6 @@
 //! Values as people write them: sizes, times, addresses, networks, names.
 
-use super::{Network, Pattern, Via};
+use super::{Client, Network, Pattern, Via};
 use crate::{limits, proto::mail::address::Address};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -203,10 +203,28 @@ pub(super) fn pattern(text: &str) -> Option<Pattern> {
     }
 }
 
+/// Whose mail a route is for: an address, a network, or a user.
+pub(super) fn client(text: &str) -> Option<Client> {
+    let by_name = || user_name(text).map(Client::User);
+    let single = |address: IpAddr| {
+        let address = address.to_canonical();
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        Client::Network(Network { address, bits })
+    };
+    match text.parse::<IpAddr>() {
+        Ok(address) => Some(single(address)),
+        Err(_) if text.contains('/') => network(text).map(Client::Network),
+        Err(_) => by_name(),
+    }
+}
+
 /// Which way a route goes.
 pub(super) fn via(text: &str) -> Option<Via> {
     if text.eq_ignore_ascii_case("mx") {
         return Some(Via::Mx);
+    }
+    if text.eq_ignore_ascii_case("discard") {
+        return Some(Via::Discard);
     }
     if let Ok(socket) = text.parse::<SocketAddr>() {
         let port = Some(socket.port()).filter(|p| *p != 0)?;

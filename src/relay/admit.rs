@@ -213,7 +213,7 @@ impl Policy {
             return false;
         };
         let comes_to_them = |to: &Address| self.local_user(to) == Some(user.name.as_str());
-        user.send_as.iter().any(|pattern| fits(pattern, address))
+        user.send_as.iter().any(|pattern| route::is_sender(pattern, address))
             || (self.is_local_domain(address.domain())
                 && self
                     .aliases
@@ -224,16 +224,6 @@ impl Policy {
     fn completed(&self, address: &Address) -> Result<Address, &'static str> {
         aliases::completed(&self.config, address)
     }
-}
-
-/// Does a `send_as` pattern (`me@example.org`, `*@example.org`, `*`) fit?
-fn fits(pattern: &str, address: &Address) -> bool {
-    if pattern == "*" {
-        return true;
-    }
-    let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
-    let is_local_part = local == "*" || route::folded(local) == route::folded(address.local());
-    is_local_part && route::is_same_domain(domain, address.domain())
 }
 
 /// Who it was, for a reason.

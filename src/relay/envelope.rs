@@ -6,7 +6,7 @@ use crate::{
     time::Wall,
 };
 use core::fmt;
-use std::{io, str::FromStr, time::Duration};
+use std::{io, net::IpAddr, str::FromStr, time::Duration};
 
 /// The octets of a message, wherever they are kept; lines end in CRLF, nothing is dot-stuffed.
 pub trait Octets {
@@ -94,6 +94,10 @@ pub struct Envelope {
     pub envid: String,
     /// When it was accepted, if the clock was set then.
     pub arrived: Option<Wall>,
+    /// The user who logged in to hand it over.
+    pub user: Option<String>,
+    /// The address from which it was handed over; `None`: this machine, or not known.
+    pub peer: Option<IpAddr>,
     /// Who handed it over, for people: `192.168.1.20 (camera)`, `alice at 192.168.1.7`, `bounce`.
     pub source: String,
     /// Message-ID without its angle brackets; empty: none.

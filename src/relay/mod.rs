@@ -11,6 +11,7 @@ pub mod maildir;
 pub mod queue;
 pub mod recast;
 pub mod refusal;
+pub mod rename;
 pub mod resolve;
 pub mod route;
 pub mod schedule;

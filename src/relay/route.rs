@@ -6,9 +6,10 @@
 //! disagree.
 
 use crate::{
-    config::{Config, Pattern, Route, TlsPolicy, Via},
+    config::{Client, Config, Pattern, Route, TlsPolicy, Via},
     limits,
     proto::{dns, mail::address::Address, oauth::Grant, sasl::Secret, smtp::client::Login},
+    relay::envelope::Envelope,
 };
 use std::{
     hash::{Hash, Hasher},
@@ -27,6 +28,8 @@ pub struct Destination {
     pub login: Option<Login>,
     /// In place of that: a person has signed in, and [`Destination::with_token`] lets us in.
     pub grant: Option<Rc<Grant>>,
+    /// Senders that it takes, as [`Route::senders`].
+    pub senders: Rc<[String]>,
     /// What goes there is signed, where there is a key for it.
     pub sign: bool,
     /// The way that is taken while this one cannot be used.
@@ -80,17 +83,20 @@ pub enum Hop {
     Local(String),
     /// Over the net.
     Remote(Destination),
+    /// Nowhere: a route says so.
+    Discard,
     /// The domain is ours, but nobody there has this name (any more): 5.1.1.
     Unknown,
 }
 
 /// The way of one recipient, after aliases.
 ///
-/// Of the routes that match, the most specific win (address, domain, `*`). The first of these is
-/// the way, and each is taken while those before it cannot be used, [`limits::WAYS`] at most.
+/// Of the routes that match, the most specific win: by recipient (address, domain, `*`), then by
+/// sender, then by client. The first of these is the way, and each is taken while those before it
+/// cannot be used, [`limits::WAYS`] at most.
 /// Without a route it goes by MX, encrypted where the other side offers it. An address literal (RFC
 /// 5321 §4.1.3) has no MX: it goes to that address.
-pub fn route(config: &Config, to: &Address) -> Hop {
+pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
     if is_local_domain(config, to.domain()) {
         return local_user(config, to).map_or(Hop::Unknown, |user| Hop::Local(user.to_string()));
     }
@@ -99,14 +105,40 @@ pub fn route(config: &Config, to: &Address) -> Hop {
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
     let by_mx = |tls, sign| {
-        let (login, grant, otherwise) = (None, None, None);
-        Destination { next: direct(), tls, login, grant, sign, otherwise }
+        let (login, grant, senders, otherwise) = (None, None, Rc::default(), None);
+        Destination { next: direct(), tls, login, grant, senders, sign, otherwise }
     };
-    let ways = choose(&config.routes, to).rfold(None, |otherwise, route| {
-        let way = smarthost(route).unwrap_or_else(|| by_mx(route.tls, route.sign));
+    let routes = choose(&config.routes, whence, to);
+    if routes.first().is_some_and(|first| first.via == Via::Discard) {
+        return Hop::Discard;
+    }
+    // What could not be sent is not thrown away.
+    let routes = routes.iter().filter(|route| route.via != Via::Discard);
+    let ways = routes.rfold(None, |otherwise, route| {
+        let way = smarthost(route).unwrap_or_else(|| {
+            let senders = route.senders.clone();
+            Destination { senders, ..by_mx(route.tls, route.sign) }
+        });
         Some(Box::new(Destination { otherwise, ..way }))
     });
     Hop::Remote(ways.map_or_else(|| by_mx(TlsPolicy::May, true), |first| *first))
+}
+
+/// Where a message comes from, as far as routes ask.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Whence<'a> {
+    /// Reverse path.
+    pub from: Option<&'a Address>,
+    /// The user who handed it in.
+    pub user: Option<&'a String>,
+    /// The address from which it was handed in.
+    pub peer: Option<IpAddr>,
+}
+
+impl<'a> From<&'a Envelope> for Whence<'a> {
+    fn from(envelope: &'a Envelope) -> Whence<'a> {
+        Whence { from: envelope.from.as_ref(), user: envelope.user.as_ref(), peer: envelope.peer }
+    }
 }
 
 /// Where a route leads that names a smarthost.
@@ -120,7 +152,8 @@ fn smarthost(route: &Route) -> Option<Destination> {
     });
     let next = NextHop::Smarthost(host.clone(), *port);
     let (tls, sign, grant) = (route.tls, route.sign, route.grant.clone());
-    Some(Destination { next, tls, login, grant, sign, otherwise: None })
+    let senders = route.senders.clone();
+    Some(Destination { next, tls, login, grant, senders, sign, otherwise: None })
 }
 
 /// May a password or token be said without encryption?
@@ -200,15 +233,44 @@ pub(super) fn is_same_domain(a: &str, b: &str) -> bool {
     }
 }
 
-fn choose<'a>(routes: &'a [Route], to: &Address) -> impl DoubleEndedIterator<Item = &'a Route> {
-    let rank = |route: &Route| match &route.pattern {
-        Pattern::Address(address) => is_same_address(address, to).then_some(0),
-        Pattern::Domain(domain) => is_same_domain(domain, to.domain()).then_some(1),
-        Pattern::Any => Some(2),
+/// Does a pattern of senders (`me@example.org`, `*@example.org`, `*`) fit?
+pub(super) fn is_sender(pattern: &str, address: &Address) -> bool {
+    if pattern == "*" {
+        return true;
+    }
+    let Some((local, domain)) = pattern.rsplit_once('@') else { return false };
+    let is_local_part = local == "*" || folded(local) == folded(address.local());
+    is_local_part && is_same_domain(domain, address.domain())
+}
+
+fn choose<'a>(routes: &'a [Route], whence: &Whence<'_>, to: &Address) -> Vec<&'a Route> {
+    let rank = |route: &Route| {
+        let to = fits(&route.pattern, Some(to))?;
+        let from = fits(&route.from, whence.from)?;
+        let client = match &route.client {
+            Some(Client::User(user)) => whence.user.filter(|u| *u == user).map(|_| 0),
+            Some(Client::Network(network)) => {
+                let within = whence.peer.is_some_and(|peer| network.contains(peer));
+                within.then_some(1 + 128 - u32::from(network.bits))
+            }
+            None => Some(u32::MAX),
+        };
+        Some((to, from, client?))
     };
     let best = routes.iter().filter_map(rank).min();
     let ways = routes.iter().filter(|route| best.is_some() && rank(route) == best);
-    ways.take(limits::WAYS).collect::<Vec<_>>().into_iter()
+    ways.take(limits::WAYS).collect()
+}
+
+/// How closely a pattern fits, 0 the closest; the null reverse path is nobody's address.
+fn fits(pattern: &Pattern, address: Option<&Address>) -> Option<u8> {
+    match pattern {
+        Pattern::Address(wanted) => address.filter(|a| is_same_address(wanted, a)).map(|_| 0),
+        Pattern::Domain(wanted) => {
+            address.filter(|a| is_same_domain(wanted, a.domain())).map(|_| 1)
+        }
+        Pattern::Any => Some(2),
+    }
 }
 
 /// RFC 5321 §2.4 leaves the case of a local part to its own domain; a person who writes a route

@@ -27,7 +27,7 @@ use crate::{
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
         refusal,
-        route::{self, Destination, Hop},
+        route::{self, Destination, Hop, Whence},
         trace::{self, Dated},
     },
     sys::Pending,
@@ -181,11 +181,12 @@ impl Desk {
     fn outward(&self) -> String {
         let config = self.relay.config();
         let anyone = Address::parse("anyone@example.com").expect("a plain address");
-        match route::route(&config, &anyone) {
+        match route::route(&config, &Whence::default(), &anyone) {
             Hop::Remote(Destination { next: route::NextHop::Mx(_), .. }) => {
                 "mail straight to each recipient's own server".into()
             }
             Hop::Remote(destination) => format!("mail through {}", lane::account(&destination)),
+            Hop::Discard => "mail nowhere: it is thrown away, as its route says".into(),
             Hop::Local(_) | Hop::Unknown => "mail nowhere: all of it stays here".into(),
         }
     }

@@ -193,6 +193,8 @@ impl Intake {
         envelope.ours = self.source.origin() == Origin::Submitted;
         envelope.arrived = sys.clock.wall();
         envelope.source = self.source.words();
+        envelope.user.clone_from(&self.source.who.user);
+        envelope.peer = self.source.who.peer.map(|peer| peer.to_canonical());
         envelope.message_id = std::mem::take(&mut self.prepared.message_id);
         let entry = self.relay.spool.commit(self.draft, &envelope).await.map_err(refusal)?;
         let now = sys.clock.now();

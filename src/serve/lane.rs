@@ -9,6 +9,7 @@ mod refused;
 
 use super::{
     line,
+    receive::path,
     relay::Relay,
     work::{Attempt, Job},
 };
@@ -25,6 +26,7 @@ use crate::{
         grants::{Missing, Token},
         recast::Recast,
         refusal,
+        rename::{Renamed, Stand},
         route::{Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
@@ -85,6 +87,9 @@ struct Lane {
     /// Times that no host could be used, since one could.
     failures: Cell<u32>,
 }
+
+/// A message as it is sent: from another sender, written anew and signed, each where it needs it.
+type Message = Topped<Recast<Renamed<Body>>>;
 
 struct Rest {
     until: Instant,
@@ -285,7 +290,7 @@ struct Run {
     relay: Rc<Relay>,
     lanes: Rc<Lanes>,
     lane: Rc<Lane>,
-    job: Option<(Seated, Topped<Recast<Body>>)>,
+    job: Option<(Seated, Message)>,
     /// Messages that this connection has carried.
     carried: usize,
     /// TLS version of this connection; empty: none.
@@ -442,10 +447,19 @@ impl Run {
     /// A message as it is sent: signed, if it is ours, this way is for signed mail, and there is a
     /// key; and such as the server takes it before it is signed. A signature that cannot be made
     /// holds no mail up: a person is told, and most of it arrives without.
-    async fn read(&self, job: &Job, takes: Takes) -> io::Result<(Outgoing, Topped<Recast<Body>>)> {
+    async fn read(&self, job: &Job, takes: Takes) -> io::Result<(Outgoing, Message)> {
         let Job { attempt, recipients, .. } = job;
-        let mut message = Recast::new(self.relay.spool.body(attempt.id).await?);
+        let body = self.relay.spool.body(attempt.id).await?;
+        let senders = &self.lane.destination.senders;
+        let (message, stand) = Renamed::new(body, attempt.envelope.from.as_ref(), senders).await?;
+        let mut message = Recast::new(message);
         let mut outgoing = outgoing(attempt, recipients, message.size());
+        if let Some(Stand { from, by, .. }) = stand {
+            let event = Event::of("renamed", attempt.id, &attempt.envelope.message_id);
+            let old = path(attempt.envelope.from.as_ref());
+            self.relay.tell(event.with("from", old).with("as", &by));
+            outgoing.from = from.or(outgoing.from);
+        }
         let mut fields = Vec::new();
         let to_sign = attempt.envelope.ours && self.lane.destination.sign;
         if to_sign && message.fit(&mut outgoing, takes).await? {

@@ -3,8 +3,8 @@
 //! `listen` opens doors and lets sessions in, as many as `places` has room for; `receive` answers
 //! an SMTP session, `intake` takes a message into the spool; `work` and `lane` get it out again;
 //! `control` keeps the configuration, `desk` is what page and command line talk to, with `vitals`;
-//! `line` knows whether anybody can be reached; `sign_ins` gets people signed in; `noise` bounds what peers can have told; `start`
-//! puts it all together.
+//! `line` knows whether anybody can be reached; `sign_ins` gets people signed in; `noise` bounds
+//! what peers can have told; `start` puts it all together.
 
 pub mod control;
 pub mod desk;

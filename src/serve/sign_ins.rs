@@ -76,7 +76,7 @@ impl SignIns {
             at: grant.provider.authorize.host.clone(),
             via: match via {
                 Via::Smarthost(host, port) => format!("{host}:{port}"),
-                Via::Mx => "mx".into(),
+                Via::Mx | Via::Discard => "nobody".into(),
             },
             codes: grant.provider.device.is_some(),
             words,

@@ -168,10 +168,20 @@ fn is_lost(relay: &Relay, id: Id, error: &io::Error) -> bool {
     }
 }
 
-/// Recipients by their way: those of our own users (or unknown ones, `None`), and the others by
-/// destination, in the order of the envelope.
+/// What ends here.
+enum Local {
+    /// Into the mailbox of this user.
+    User(String),
+    /// Nobody has this name.
+    Unknown,
+    /// A route says that nobody gets it.
+    Discard,
+}
+
+/// Recipients by their way: those that end here, and the others by destination, in the order of the
+/// envelope.
 struct Ways {
-    local: Vec<(usize, Option<String>)>,
+    local: Vec<(usize, Local)>,
     remote: Vec<(Destination, Vec<usize>)>,
 }
 
@@ -182,12 +192,13 @@ fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
     for n in progress.owed() {
         let Some(recipient) = envelope.recipients.get(n) else { continue };
         if recipient.notify.is_expanded() {
-            ways.local.push((n, None));
+            ways.local.push((n, Local::Unknown));
             continue;
         }
-        match route::route(config, &recipient.to) {
-            Hop::Local(user) => ways.local.push((n, Some(user))),
-            Hop::Unknown => ways.local.push((n, None)),
+        match route::route(config, &envelope.into(), &recipient.to) {
+            Hop::Local(user) => ways.local.push((n, Local::User(user))),
+            Hop::Unknown => ways.local.push((n, Local::Unknown)),
+            Hop::Discard => ways.local.push((n, Local::Discard)),
             Hop::Remote(destination) => match places.entry(destination) {
                 Entry::Occupied(place) => ways.remote[*place.get()].1.push(n),
                 Entry::Vacant(place) => {
@@ -200,13 +211,16 @@ fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
     ways
 }
 
+/// Nobody got it, and nobody was to.
+const DISCARDED: Status = Status::new(Class::Success, 0, 0);
+
 /// An alias stands for others, who are recipients of their own. RFC 3463 §3.2.
 const EXPANDED: Status = Status::new(Class::Success, 1, 0);
 
 async fn deliver_locally(
     attempt: &Attempt,
     config: &Config,
-    local: &[(usize, Option<String>)],
+    local: &[(usize, Local)],
 ) -> Vec<Outcome> {
     const UNKNOWN: Status = Status::new(Class::Permanent, 1, 1);
     const UNREADABLE: Status = Status::new(Class::Transient, 3, 0);
@@ -223,9 +237,16 @@ async fn deliver_locally(
             outcomes.push(Outcome::ours(EXPANDED, "it stands for several addresses"));
             continue;
         }
-        let Some(user) = user else {
-            outcomes.push(Outcome::ours(UNKNOWN, "550 5.1.1 No such user here any more"));
-            continue;
+        let user = match user {
+            Local::User(user) => user,
+            Local::Unknown => {
+                outcomes.push(Outcome::ours(UNKNOWN, "550 5.1.1 No such user here any more"));
+                continue;
+            }
+            Local::Discard => {
+                outcomes.push(Outcome::ours(DISCARDED, "thrown away, as its route says"));
+                continue;
+            }
         };
         let letter = maildir::Letter {
             id: attempt.id,

@@ -68,6 +68,14 @@ smtpd_tls_auth_only = yes
 MECHANISMS = {m: 10031 + n for n, m in enumerate(["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"])}
 
 
+# A provider: who logs in as `me` is me@provider.test, and nobody else.
+STRICT = 10039
+STRICT_CF = """%s:%d inet n - n - - smtpd
+  -o smtpd_sender_login_maps=inline:{{me@provider.test=me}}
+  -o smtpd_sender_restrictions=reject_sender_login_mismatch
+"""
+
+
 def postfix(name, *settings, services=""):
     """Takes mail for every domain into one Maildir; `settings` are further lines of main.cf, `services` of master.cf."""
     data = folder("data", name)
@@ -121,6 +129,7 @@ def with_login():
     dovecot.running()
     service = HOSTS["smarthost"] + ":%d inet n - n - - smtpd -o smtpd_sasl_mechanism_filter=%s\n"
     services = "".join(service % (port, mechanism.lower()) for mechanism, port in MECHANISMS.items())
+    services += STRICT_CF % (HOSTS["smarthost"], STRICT)
     return postfix("smarthost", LOGIN_CF, *TLS_CF, services=services)
 
 

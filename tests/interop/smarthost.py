@@ -1,4 +1,6 @@
 """A smarthost that wants a login: Postfix with Dovecot's SASL."""
+import email
+import email.policy
 import json
 import time
 
@@ -58,6 +60,59 @@ def a_second_way_takes_the_mail_where_the_first_is_not_there_or_refuses_the_logi
         same(letter.octets, box.one(letter.mark))
         w.logged(letter.mark, "event=rerouted", first["via"], 'to="%s as me"' % HOST, why)
         w.empty()
+
+
+def strict(name, **route):
+    return smart(name, via="%s:%d" % (HOSTS["smarthost"], postfix.STRICT), **route)
+
+
+@case
+def a_provider_that_takes_its_own_addresses_alone_gets_the_mail_of_every_device_from_one():
+    w = strict("foreign")
+    letter = Letter(to="carol@anywhere.example", sender="camera@home.test")
+    hand_in(w, letter)
+    w.logged(letter.mark, "event=failed", "553 5.7.1", "not owned by user me")
+    box = postfix.with_login().box
+    w = strict("renamed", senders=["me@provider.test"])
+    for given in ("Front Door <camera@home.test>", "camera@home.test", "=?UTF-8?Q?T=C3=BCr?= <camera@home.test>",
+                  '"Smith, \\"Bob\\"" <bob@home.test>', "Kamera K\u00fcche <camera@home.test>"):
+        letter = Letter(to="carol@anywhere.example", sender="camera@home.test", without=("From",), fields=[("From", given)])
+        hand_in(w, letter)
+        got = box.one(letter.mark)
+        message = email.message_from_bytes(got, policy=email.policy.default)
+        authors = message["From"].addresses
+        assert [a.addr_spec for a in authors] == ["me@provider.test"], got
+        was = given.split("<")[-1].strip(">")
+        assert was in authors[0].display_name, authors
+        assert message["Reply-To"].addresses[0].addr_spec == was, got
+        assert ("T\u00fcr" in authors[0].display_name) == ("=?" in given), authors
+        assert got.split(b"\n\n", 1)[1] == letter.lf().split(b"\n\n", 1)[1]
+        w.logged(letter.mark, "event=renamed", "from=camera@home.test", "as=me@provider.test")
+    own = Letter(to="carol@anywhere.example", sender="me@provider.test", without=("From",), fields=[("From", "me@provider.test")])
+    hand_in(w, own)
+    same(own.octets, box.one(own.mark))
+    w.empty()
+
+
+@case
+def a_device_has_a_way_of_its_own_and_what_is_for_nobody_is_thrown_away():
+    box = postfix.with_login().box
+    login = {"tls": "require", "user": "me", "password": "right"}
+    w = Waypost("device", {"routes": [
+        {"for": "*", "via": "127.7.0.6:9", "tls": "none"},
+        {"for": "*", "client": "127.0.0.1", "from": "camera@home.test", "via": HOST, **login},
+        {"for": "nobody.example", "via": "discard"}]})
+    letter = Letter(to="carol@anywhere.example", sender="camera@home.test")
+    hand_in(w, letter)
+    same(letter.octets, box.one(letter.mark))
+    other = Letter(to="carol@anywhere.example", sender="printer@home.test")
+    hand_in(w, other)
+    w.logged(other.mark, "event=deferred", "127.7.0.6")
+    gone = Letter(to="carol@nobody.example")
+    hand_in(w, gone)
+    w.logged(gone.mark, "event=discarded", "to=carol@nobody.example")
+    w.gone(gone.mark)
+    assert "Thrown away" in w.trace(gone.id)
 
 
 @case

@@ -29,8 +29,9 @@ pub const SPOOL: u64 = 4 << 20;
 pub const MESSAGE: u64 = 300 << 10;
 /// Octets of a segment of that spool.
 pub const SEGMENT: u64 = limits::SEGMENT_BYTES_MIN as u64;
-/// Tasks of a relay that waits for whatever may come: what listens, what works and what keeps.
-const IDLE_TASKS: usize = 7;
+/// Tasks of a relay that waits for whatever may come: what listens, works, keeps, and watches line
+/// and sign-ins.
+const IDLE_TASKS: usize = 8;
 /// Sessions at once, in all and of one address.
 const SESSIONS: (usize, usize) = (8, 4);
 /// A date, in seconds since 1970: 2026-02-22.

@@ -124,6 +124,8 @@ impl Life {
             arrived: (self.world.below(3) > 0).then(|| Wall(self.world.below(1 << 40))),
             source: self.text(30),
             message_id: self.text(40),
+            user: (self.world.below(3) == 0).then(|| self.text(10)),
+            peer: (self.world.below(3) > 0).then(|| [10, 0, 0, 7].into()),
             ..Envelope::default()
         }
     }

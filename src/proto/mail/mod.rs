@@ -11,6 +11,7 @@ pub mod mime;
 pub mod quoted;
 pub mod received;
 pub mod repair;
+pub mod sender;
 
 #[cfg(test)]
 mod vectors;

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     limits,
     relay::route::{
-        Hop, route,
+        Hop, Whence, route,
         tests::{address, alias, config, user},
     },
 };
@@ -422,12 +422,14 @@ fn whatever_is_configured_strangers_reach_only_what_a_local_address_stands_for()
             assert!(is_ours(to.domain()), "{to} was taken");
             assert!(!targets.is_empty() && targets.len() <= limits::ALIAS_TARGETS);
             for Target { to: target } in targets {
-                match route(&config, &target) {
+                match route(&config, &Whence::default(), &target) {
                     Hop::Local(_) => assert!(is_ours(target.domain()), "{to} → {target}"),
                     Hop::Remote(_) => {
                         assert!(configured.iter().any(|t| t == target.as_str()), "{to} → {target}");
                     }
-                    Hop::Unknown => panic!("{to} → {target}, whom nobody would take"),
+                    Hop::Discard | Hop::Unknown => {
+                        panic!("{to} → {target}, whom nobody would take")
+                    }
                 }
             }
         }

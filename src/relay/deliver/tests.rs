@@ -12,6 +12,7 @@ use std::{
     cell::Cell,
     future::ready,
     net::{IpAddr, Ipv4Addr},
+    rc::Rc,
 };
 use world::{Knock, Rules, World, server};
 
@@ -80,7 +81,15 @@ impl Freight for Crate {
 
 fn mx() -> Destination {
     let next = NextHop::Mx("y.example".into());
-    Destination { next, tls: TlsPolicy::May, login: None, grant: None, sign: true, otherwise: None }
+    Destination {
+        next,
+        tls: TlsPolicy::May,
+        login: None,
+        grant: None,
+        senders: Rc::default(),
+        sign: true,
+        otherwise: None,
+    }
 }
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
@@ -90,7 +99,15 @@ fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
         Login { user: "tim".into(), secret, in_clear }
     });
     let next = NextHop::Smarthost("one.example".into(), port);
-    Destination { next, tls, login, grant: None, sign: false, otherwise: None }
+    Destination {
+        next,
+        tls,
+        login,
+        grant: None,
+        senders: Rc::default(),
+        sign: false,
+        otherwise: None,
+    }
 }
 
 fn run(

@@ -60,11 +60,14 @@ fn via(pattern: Pattern, host: &str) -> Route {
     let via = Via::Smarthost(host.into(), 587);
     Route {
         pattern,
+        from: Pattern::Any,
+        client: None,
         via,
         tls: TlsPolicy::Verify,
         user: None,
         secret: None,
         grant: None,
+        senders: Rc::default(),
         sign: false,
     }
 }
@@ -91,7 +94,7 @@ fn users_of_our_domains_are_local_in_any_spelling() {
         "alice@xn--exmple-cua.org",
         "alice",
     ] {
-        assert_eq!(route(&config, &address(ours)), alice, "{ours}");
+        assert_eq!(route(&config, &Whence::default(), &address(ours)), alice, "{ours}");
     }
 }
 
@@ -108,18 +111,27 @@ fn nobody_of_our_domains_is_unknown_and_never_routed() {
         "\"alice \"@home.arpa",
         "carol",
     ] {
-        assert_eq!(route(&config, &address(nobody)), Hop::Unknown, "{nobody}");
+        assert_eq!(route(&config, &Whence::default(), &address(nobody)), Hop::Unknown, "{nobody}");
     }
 }
 
 #[test]
 fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
     for to in ["x@Example.org", "x@example.org."] {
-        let Hop::Remote(destination) = route(&config(), &address(to)) else { panic!("{to}") };
+        let Hop::Remote(destination) = route(&config(), &Whence::default(), &address(to)) else {
+            panic!("{to}")
+        };
         let next = NextHop::Mx("example.org".into());
         let tls = TlsPolicy::May;
-        let expected =
-            Destination { next, tls, login: None, grant: None, sign: true, otherwise: None };
+        let expected = Destination {
+            next,
+            tls,
+            login: None,
+            grant: None,
+            senders: Rc::default(),
+            sign: true,
+            otherwise: None,
+        };
         assert_eq!(destination, expected);
     }
 }
@@ -135,7 +147,7 @@ fn the_most_specific_routes_win_and_the_first_of_them_is_the_way() {
         via(Pattern::Address(address("Me@example.org")), "address1.example"),
         via(Pattern::Address(address("me@example.org")), "address2.example"),
     ];
-    let hop = |to| smarthost(route(&config, &address(to)));
+    let hop = |to| smarthost(route(&config, &Whence::default(), &address(to)));
     assert_eq!(hop("me@EXAMPLE.org"), "address1.example");
     assert_eq!(hop("ME@example.org."), "address1.example");
     assert_eq!(hop("you@example.org"), "domain1.example");
@@ -151,7 +163,9 @@ fn routes_that_match_equally_well_are_ways_in_their_order() {
     config.routes.insert(1, via(Pattern::Domain("example.net".into()), "net.example"));
     config.routes[2].via = Via::Mx;
     let ways = |to: &str| {
-        let Hop::Remote(first) = route(&config, &address(to)) else { panic!("{to}") };
+        let Hop::Remote(first) = route(&config, &Whence::default(), &address(to)) else {
+            panic!("{to}")
+        };
         let all = std::iter::successors(Some(&first), |way| way.otherwise.as_deref());
         all.map(|way| way.next.clone()).collect::<Vec<_>>()
     };
@@ -173,9 +187,19 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
     let tls = TlsPolicy::Require;
-    let expected =
-        Destination { next, tls, login: None, grant: None, sign: false, otherwise: None };
-    assert_eq!(route(&config, &address("x@example.org")), Hop::Remote(expected));
+    let expected = Destination {
+        next,
+        tls,
+        login: None,
+        grant: None,
+        senders: Rc::default(),
+        sign: false,
+        otherwise: None,
+    };
+    assert_eq!(
+        route(&config, &Whence::default(), &address("x@example.org")),
+        Hop::Remote(expected)
+    );
 }
 
 #[test]
@@ -192,7 +216,11 @@ fn a_login_goes_along_and_in_clear_only_where_the_route_has_no_tls() {
     ] {
         smart.tls = tls;
         config.routes = vec![smart.clone()];
-        let Hop::Remote(destination) = route(&config, &address("x@example.org")) else { panic!() };
+        let Hop::Remote(destination) =
+            route(&config, &Whence::default(), &address("x@example.org"))
+        else {
+            panic!()
+        };
         let login =
             Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear };
         assert_eq!((destination.tls, destination.login), (tls, Some(login)));
@@ -217,7 +245,11 @@ fn what_goes_to_a_program_on_this_machine_needs_no_tls() {
         local.user = Some("me".into());
         local.secret = Some(Secret::Token("secret".into()));
         config.routes = vec![local];
-        let Hop::Remote(destination) = route(&config, &address("x@example.org")) else { panic!() };
+        let Hop::Remote(destination) =
+            route(&config, &Whence::default(), &address("x@example.org"))
+        else {
+            panic!()
+        };
         assert_eq!(destination.login.map(|login| login.in_clear), Some(in_clear), "{host}");
     }
 }
@@ -227,7 +259,9 @@ fn an_address_literal_is_its_own_exchanger() {
     let mut config = config();
     config.delivery_port = 2526;
     for (to, host) in [("x@[192.0.2.1]", "192.0.2.1"), ("x@[IPv6:2001:db8::1]", "2001:db8::1")] {
-        let Hop::Remote(destination) = route(&config, &address(to)) else { panic!("{to}") };
+        let Hop::Remote(destination) = route(&config, &Whence::default(), &address(to)) else {
+            panic!("{to}")
+        };
         assert_eq!(destination.next, NextHop::Smarthost(host.into(), 2526));
         assert_eq!(destination.tls, TlsPolicy::May);
     }
@@ -244,7 +278,79 @@ fn equal_destinations_share_their_hash() {
     let login =
         Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
     let (tls, login) = (TlsPolicy::Verify, Some(login));
-    let one = Destination { next, tls, login, grant: None, sign: false, otherwise: None };
+    let one = Destination {
+        next,
+        tls,
+        login,
+        grant: None,
+        senders: Rc::default(),
+        sign: false,
+        otherwise: None,
+    };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
+}
+
+#[test]
+fn of_routes_for_the_same_recipients_the_one_for_its_sender_or_device_wins() {
+    let mut config = config();
+    let route_to = |host: &str, from: &str, client: Option<Client>| {
+        let from = match from.split_once('@') {
+            Some(_) => Pattern::Address(address(from)),
+            None if from == "*" => Pattern::Any,
+            None => Pattern::Domain(from.into()),
+        };
+        Route { from, client, ..via(Pattern::Any, host) }
+    };
+    let network = |text: &str, bits| {
+        Client::Network(crate::config::Network { address: text.parse().expect("an IP"), bits })
+    };
+    config.routes = vec![
+        route_to("any.example", "*", None),
+        route_to("wide.example", "*", Some(network("192.168.1.0", 24))),
+        route_to("device.example", "*", Some(network("192.168.1.20", 32))),
+        route_to("user.example", "*", Some(Client::User("alice".into()))),
+        route_to("domain.example", "home.arpa", None),
+        route_to("sender.example", "cam@home.arpa", None),
+        Route {
+            pattern: Pattern::Domain("special.example".into()),
+            ..via(Pattern::Any, "to.example")
+        },
+    ];
+    let alice = "alice".to_string();
+    for (from, user, peer, to, expected) in [
+        ("x@y.example", None, None, "a@b.example", "any.example"),
+        ("x@y.example", None, Some("192.168.2.1"), "a@b.example", "any.example"),
+        ("x@y.example", None, Some("192.168.1.9"), "a@b.example", "wide.example"),
+        ("x@y.example", None, Some("192.168.1.20"), "a@b.example", "device.example"),
+        ("x@y.example", Some(&alice), Some("192.168.1.20"), "a@b.example", "user.example"),
+        ("x@HOME.arpa", None, Some("192.168.1.20"), "a@b.example", "domain.example"),
+        ("Cam@home.arpa", None, None, "a@b.example", "sender.example"),
+        ("x@sub.home.arpa", None, None, "a@b.example", "any.example"),
+        ("", None, None, "a@b.example", "any.example"),
+        ("Cam@home.arpa", Some(&alice), None, "a@special.example", "to.example"),
+    ] {
+        let sender = Address::parse(from).ok();
+        let peer = peer.map(|ip| ip.parse().expect("an IP"));
+        let whence = Whence { from: sender.as_ref(), user, peer };
+        let way = smarthost(route(&config, &whence, &address(to)));
+        assert_eq!(way, expected, "{from} {user:?} {peer:?} {to}");
+    }
+}
+
+#[test]
+fn what_is_to_be_discarded_goes_nowhere_and_a_second_way_is_never_that() {
+    let mut config = config();
+    let discard = |pattern| Route { via: Via::Discard, ..via(pattern, "x") };
+    let there = Pattern::Domain("tests.example".into());
+    config.routes = vec![via(Pattern::Any, "smart.example"), discard(there.clone())];
+    let way = |config: &Config| route(config, &Whence::default(), &address("a@tests.example"));
+    assert_eq!(way(&config), Hop::Discard);
+    config.routes.insert(1, via(there, "first.example"));
+    let Hop::Remote(first) = way(&config) else { panic!("the first way is taken") };
+    assert_eq!(first.otherwise, None, "mail that waits is not thrown away");
+    config.routes.clear();
+    config.routes.push(discard(Pattern::Any));
+    let ours = route(&config, &Whence::default(), &address("alice@home.arpa"));
+    assert_eq!(ours, Hop::Local("alice".into()), "what is for us is not sent at all");
 }

@@ -10,7 +10,7 @@ use crate::{
     relay::envelope::{Envelope, Id, Notify, Progress, Recipient, Ret},
     time::Wall,
 };
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// Octets of a [`Sheet`].
 pub(super) const SHEET_BYTES: usize = 40;
@@ -137,6 +137,10 @@ const RET_FULL: u8 = 8;
 const RET_HEADERS: u8 = 16;
 /// Journals of versions that did not sign lack it.
 const OURS: u8 = 32;
+/// A user, and the octets of an IP address: journals of versions whose routes did not ask lack
+/// these.
+const USER: u8 = 64;
+const PEER: u8 = 128;
 
 /// Everything but `arrived`, which is in the [`Sheet`]. `None` where it would not read back as it
 /// is.
@@ -150,6 +154,8 @@ pub(super) fn encode_envelope(envelope: &Envelope) -> Option<Vec<u8>> {
         (OURS, envelope.ours),
         (RET_FULL, envelope.ret == Some(Ret::Full)),
         (RET_HEADERS, envelope.ret == Some(Ret::Headers)),
+        (USER, envelope.user.is_some()),
+        (PEER, envelope.peer.is_some()),
     ] {
         flags |= if is { flag } else { 0 };
     }
@@ -160,6 +166,14 @@ pub(super) fn encode_envelope(envelope: &Envelope) -> Option<Vec<u8>> {
     }
     for text in [&envelope.envid, &envelope.source, &envelope.message_id] {
         put_text(&mut octets, text);
+    }
+    if let Some(user) = &envelope.user {
+        put_text(&mut octets, user);
+    }
+    match envelope.peer {
+        Some(IpAddr::V4(peer)) => octets.extend([&[4], &peer.octets()[..]].concat()),
+        Some(IpAddr::V6(peer)) => octets.extend([&[16], &peer.octets()[..]].concat()),
+        None => {}
     }
     for recipient in &envelope.recipients {
         put_text(&mut octets, recipient.to.as_str());
@@ -196,7 +210,18 @@ pub(super) fn decode_envelope(octets: &[u8], arrived: Option<Wall>) -> Option<En
         arrived,
         source: reader.text()?.into(),
         message_id: reader.text()?.into(),
+        user: None,
+        peer: None,
     };
+    if flags & USER != 0 {
+        envelope.user = Some(reader.text()?.into());
+    }
+    if flags & PEER != 0 {
+        let length = reader.u8()?;
+        let octets = reader.take(length.into())?;
+        let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+        envelope.peer = Some(v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()?);
+    }
     for _ in 0..recipients {
         let to = reader.address()?;
         let orcpt = reader.text()?.into();
@@ -332,6 +357,8 @@ mod tests {
             arrived: Some(Wall(5)),
             source: "192.0.2.1 (camera)".into(),
             message_id: "x@y".into(),
+            user: Some("alice".into()),
+            peer: "fd00::7".parse().ok(),
         }
     }
 

@@ -60,6 +60,8 @@ impl Event {
                 f("reply"),
                 f("next")
             ),
+            "renamed" => format!("Sent from {} instead of {}.", f("as"), sender(f("from"))),
+            "discarded" => format!("Thrown away for {}, as a route says.", listed(f("to"))),
             "expanded" => format!("{} stands for several addresses.", listed(f("to"))),
             "failed" => {
                 format!("Failed for {}: {}{}.", listed(f("to")), said(f("host")), f("reply"))
@@ -131,6 +133,10 @@ fn list(before: &str, value: &str) -> String {
 /// Addresses with room to breathe.
 fn listed(addresses: &str) -> String {
     addresses.replace(',', ", ")
+}
+
+fn sender(path: &str) -> &str {
+    if path.is_empty() || path == "<>" { "nobody" } else { path }
 }
 
 fn said(host: &str) -> String {

@@ -36,6 +36,7 @@ impl Control {
             let way = match &route.via {
                 Via::Smarthost(host, port) => format!("{host}:{port}"),
                 Via::Mx => "mx".to_string(),
+                Via::Discard => continue,
             };
             if !route.sign && !keys.is_empty() {
                 notes.push(format!(

@@ -102,7 +102,18 @@ mod tests {
 
     fn lane(next: NextHop, otherwise: Option<Box<Destination>>) -> Lane {
         let tls = TlsPolicy::May;
-        Lane::new(1, &Destination { next, tls, login: None, grant: None, sign: false, otherwise })
+        Lane::new(
+            1,
+            &Destination {
+                next,
+                tls,
+                login: None,
+                grant: None,
+                senders: Rc::default(),
+                sign: false,
+                otherwise,
+            },
+        )
     }
 
     #[test]

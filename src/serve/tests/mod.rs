@@ -13,6 +13,7 @@ mod logins;
 mod queue;
 mod refusals;
 mod reports;
+mod senders;
 mod server;
 mod service;
 mod sign_ins;

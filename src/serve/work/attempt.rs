@@ -5,7 +5,7 @@ use super::{
         lane::Lanes,
         relay::{Relay, count},
     },
-    EXPANDED, days,
+    DISCARDED, EXPANDED, days,
 };
 use crate::{
     config::{Config, Retry},
@@ -299,7 +299,7 @@ impl Attempt {
         for n in which {
             let Some(Some(outcome)) = progress.outcomes.get(n) else { continue };
             let to = &self.envelope.recipients[n].to;
-            let mailbox = match route::route(config, to) {
+            let mailbox = match route::route(config, &(&self.envelope).into(), to) {
                 Hop::Local(user) if outcome.by.is_empty() => user,
                 _ => String::new(),
             };
@@ -339,6 +339,9 @@ impl Attempt {
         match outcome.status.class {
             Class::Success if !mailbox.is_empty() => {
                 self.event("delivered").with("to", to).with("mailbox", mailbox)
+            }
+            Class::Success if outcome.status == DISCARDED && outcome.by.is_empty() => {
+                self.event("discarded").with("to", to)
             }
             Class::Success if outcome.status == EXPANDED => self.event("expanded").with("to", to),
             Class::Success => said(self.event("delivered").with("to", to)).with("tls", tls),

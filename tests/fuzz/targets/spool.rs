@@ -243,6 +243,8 @@ fn envelope(n: usize) -> Envelope {
         arrived: (n > 1).then_some(Wall(1_795_338_720)),
         source: "192.0.2.1 (camera)".into(),
         message_id: format!("{n}@client.example"),
+        user: (n % 3 == 1).then(|| "u".repeat(n)),
+        peer: [None, "192.0.2.1".parse().ok(), "2001:db8::1".parse().ok()][n % 3],
     }
 }
 

@@ -1,0 +1,155 @@
+//! A message for a server that takes some senders and no others: sent from one of these, in the
+//! envelope and in the header. What that looks like is in `proto/mail/sender`.
+
+use crate::{
+    proto::mail::{address::Address, header, sender},
+    relay::{envelope::Octets, route},
+    sys::Pending,
+};
+use std::io;
+
+/// A message, with another header where it needs one.
+pub struct Renamed<B> {
+    head: Vec<u8>,
+    /// Octets of the message that this header stands for.
+    instead: u64,
+    message: B,
+}
+
+/// Whose place was taken, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// In the envelope, from now on; `None`: the null path, or as it was.
+    pub from: Option<Address>,
+    /// The sender that stands in.
+    pub by: Address,
+    /// The header has changed, too.
+    pub header: bool,
+}
+
+impl<B: Octets> Renamed<B> {
+    /// A message as it is.
+    pub fn as_it_is(message: B) -> Renamed<B> {
+        Renamed { head: Vec::new(), instead: 0, message }
+    }
+
+    /// A message as `senders` (patterns as in `routes[].senders`; none: all are taken) want it.
+    /// `from`: its reverse path. Tells what was changed, if anything was.
+    ///
+    /// A header beyond [`crate::limits::HEADER_BYTES`] stays as it is.
+    ///
+    /// # Errors
+    /// The message could not be read.
+    pub async fn new(
+        message: B,
+        from: Option<&Address>,
+        senders: &[String],
+    ) -> io::Result<(Renamed<B>, Option<Stand>)> {
+        let mut renamed = Renamed::as_it_is(message);
+        let Some(by) = senders.first().and_then(|first| Address::parse(first).ok()) else {
+            return Ok((renamed, None));
+        };
+        let takes =
+            |address: &Address| senders.iter().any(|pattern| route::is_sender(pattern, address));
+        let old = renamed.header().await?;
+        let new = old.as_ref().and_then(|old| sender::replace(old, &by, takes));
+        let header = new.is_some();
+        if let (Some(old), Some(new)) = (old, new) {
+            (renamed.head, renamed.instead) = (new, old.len() as u64);
+        }
+        let from = from.filter(|from| !takes(from)).map(|_| by.clone());
+        let changed = header || from.is_some();
+        Ok((renamed, changed.then_some(Stand { from, by, header })))
+    }
+
+    /// The header with its empty line; `None`: it is too long.
+    async fn header(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut reader = header::Reader::default();
+        let mut offset = 0;
+        while offset < self.message.size() {
+            let octets = self.message.chunk(offset).await?;
+            if octets.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            offset += octets.len() as u64;
+            match reader.push(&octets) {
+                Ok(header::Progress::More) => {}
+                Ok(header::Progress::Whole) => break,
+                Err(header::TooLong) => return Ok(None),
+            }
+        }
+        Ok(Some(reader.finish().header))
+    }
+}
+
+impl<B: Octets> Octets for Renamed<B> {
+    fn size(&self) -> u64 {
+        self.head.len() as u64 + (self.message.size() - self.instead)
+    }
+
+    fn chunk(&self, offset: u64) -> Pending<'_, io::Result<Vec<u8>>> {
+        match offset.checked_sub(self.head.len() as u64) {
+            None => self.head.chunk(offset),
+            Some(offset) => self.message.chunk(self.instead + offset),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits;
+    use futures_lite::future::block_on;
+
+    fn renamed(message: &[u8], from: &str, senders: &[&str]) -> (Vec<u8>, Option<Stand>) {
+        let senders: Vec<String> = senders.iter().map(ToString::to_string).collect();
+        let from = Address::parse(from).ok();
+        let work = Renamed::new(message.to_vec(), from.as_ref(), &senders);
+        let (renamed, stand) = block_on(work).expect("readable");
+        let mut all = Vec::new();
+        while let Some(octets) = Some(block_on(renamed.chunk(all.len() as u64)).expect("readable"))
+            .filter(|o| !o.is_empty())
+        {
+            assert!(octets.len() <= limits::CHUNK_BYTES);
+            all.extend(octets);
+        }
+        assert_eq!(all.len() as u64, renamed.size());
+        for offset in [0, 1, all.len() / 2, all.len() - 1] {
+            let octets = block_on(renamed.chunk(offset as u64)).expect("readable");
+            assert!(!octets.is_empty() && all[offset..].starts_with(&octets), "{offset}");
+        }
+        (all, stand)
+    }
+
+    #[test]
+    fn envelope_and_header_are_changed_each_where_it_needs_it_and_the_body_never() {
+        let body = "x".repeat(200_000);
+        let mine = "me@gmail.com";
+        for (from, author, envelope, header) in [
+            ("cam@home.lan", "cam@home.lan", true, true),
+            (mine, "cam@home.lan", false, true),
+            ("cam@home.lan", mine, true, false),
+            (mine, mine, false, false),
+            ("a@mine.example", "b@mine.example", false, false),
+            ("", "cam@home.lan", false, true),
+        ] {
+            let message = format!("From: <{author}>\r\nSubject: x\r\n\r\n{body}");
+            let (all, stand) = renamed(message.as_bytes(), from, &[mine, "*@mine.example"]);
+            let all = String::from_utf8(all).expect("text");
+            let by = Address::parse(mine).expect("an address");
+            let expected = Stand { from: envelope.then(|| by.clone()), by, header };
+            assert_eq!(stand, (envelope || header).then_some(expected), "{from} {author}");
+            assert!(all.ends_with(&format!("Subject: x\r\n\r\n{body}")), "{from} {author}");
+            assert_eq!(all == message, !header, "{from} {author}");
+        }
+    }
+
+    #[test]
+    fn without_senders_and_with_a_header_too_long_it_stays_as_it_is() {
+        let message = b"From: <cam@home.lan>\r\n\r\nx".to_vec();
+        assert_eq!(renamed(&message, "cam@home.lan", &[]), (message.clone(), None));
+        let long = format!("From: a@b\r\nX: {}\r\n\r\n", "y".repeat(limits::HEADER_BYTES));
+        let (all, stand) = renamed(long.as_bytes(), "a@b", &["me@gmail.com"]);
+        assert!(all == long.as_bytes() && stand.is_some_and(|stand| !stand.header));
+    }
+}

@@ -143,8 +143,25 @@ pub struct Route {
     /// Senders that the server takes, patterns as in [`User::send_as`]; the first is a whole
     /// address, and stands in for all others. Empty: it takes any.
     pub senders: Rc<[String]>,
+    /// How fast it takes mail.
+    pub pace: Pace,
     /// What goes this way is signed, where there is a key for it.
     pub sign: bool,
+}
+
+/// How fast a route takes mail; `None`: as many as there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages in any minute.
+    pub per_minute: Option<u32>,
+    /// Messages in any hour.
+    pub per_hour: Option<u32>,
+    /// Messages in any 24 hours.
+    pub per_day: Option<u32>,
+    /// Connections at once, [`crate::limits::CONNECTIONS_PER_LANE`] at most.
+    pub connections: Option<u32>,
+    /// Messages over one connection, [`crate::limits::MESSAGES_PER_CONNECTION`] at most.
+    pub per_connection: Option<u32>,
 }
 
 /// Who hands mail in, as far as routes ask.

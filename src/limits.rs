@@ -160,6 +160,10 @@ pub const LOGIN_REST: Duration = Duration::from_mins(15);
 /// How long a smarthost whose quota is used up is left alone: such quotas are counted by the hour
 /// or the day, and often as a window that slides.
 pub const QUOTA_REST: Duration = Duration::from_mins(15);
+/// A way whose pace lets nothing go for longer is passed over where there is another one.
+pub const PACE_PATIENCE: Duration = Duration::from_mins(5);
+/// Most messages that a route may allow in some time: more is no bound.
+pub const PACE_MAX: u64 = 1_000_000;
 /// Ways of one recipient: routes that match equally well.
 pub const WAYS: usize = 4;
 /// Longest rest of a way that fails again and again while there is another. Then one connection

@@ -1,8 +1,8 @@
 //! From the document to typed values, with all problems told at once.
 
 use super::{
-    Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Pattern, Problem,
-    Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
+    Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Pace, Pattern,
+    Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     secrets::{self, Password},
     table::keys_below,
@@ -404,6 +404,7 @@ impl Reader {
         let from = self.text(&node.child("from"), values::pattern).unwrap_or(Pattern::Any);
         let client = self.text(&node.child("client"), values::client);
         let senders = self.senders(&node.child("senders"));
+        let pace = self.pace(node);
         let tls = self.text(&node.child("tls"), tls_policy);
         let plain = |text: &str| {
             (is_plain(text) && text.len() <= limits::PASSWORD_BYTES).then(|| text.to_string())
@@ -423,7 +424,21 @@ impl Reader {
         let tls = tls.unwrap_or_else(|| default_tls(&via));
         let sign = sign.unwrap_or_else(|| default_sign(&via));
         let pattern = pattern?;
-        Some(Route { pattern, from, client, via, tls, user, secret, grant, senders, sign })
+        Some(Route { pattern, from, client, via, tls, user, secret, grant, senders, pace, sign })
+    }
+
+    fn pace(&mut self, route: &Node) -> Pace {
+        let mut number = |key: &str| {
+            let amount = self.maybe_amount(&route.child(key))?;
+            u32::try_from(amount).ok()
+        };
+        Pace {
+            per_minute: number("per_minute"),
+            per_hour: number("per_hour"),
+            per_day: number("per_day"),
+            connections: number("connections"),
+            per_connection: number("per_connection"),
+        }
     }
 
     /// The first stands in for others, so it must be one address.

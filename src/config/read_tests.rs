@@ -204,6 +204,10 @@ fn amounts_are_taken_at_their_bounds_and_not_past_them() {
             if setting.key.starts_with("users[]") {
                 document.set_text("users[0].name", "a").expect("a path");
             }
+            if setting.key.starts_with("routes[]") {
+                document.set_text("routes[0].for", "*").expect("a path");
+                document.set_text("routes[0].via", "smtp.example.com").expect("a path");
+            }
             let value = if time { json!(format!("{amount}s")) } else { json!(amount) };
             // What depends on it, so that it alone decides.
             match setting.key {

@@ -328,6 +328,43 @@ pub const SETTINGS: &[Setting] = &[
         example: r#"["me@example.org"]"#,
     },
     Setting {
+        key: "routes[].per_minute",
+        kind: Kind::Number { min: 1, max: limits::PACE_MAX },
+        default: "no bound",
+        help: "Most messages in a minute. What is over that waits its turn, and delays nothing \
+               else.",
+        example: "30",
+    },
+    Setting {
+        key: "routes[].per_hour",
+        kind: Kind::Number { min: 1, max: limits::PACE_MAX },
+        default: "no bound",
+        help: "Most messages in an hour.",
+        example: "100",
+    },
+    Setting {
+        key: "routes[].per_day",
+        kind: Kind::Number { min: 1, max: limits::PACE_MAX },
+        default: "no bound",
+        help: "Most messages in 24 hours; beyond that, the next way helps out where there is \
+               one.",
+        example: "500",
+    },
+    Setting {
+        key: "routes[].connections",
+        kind: Kind::Number { min: 1, max: limits::CONNECTIONS_PER_LANE as u64 },
+        default: "4",
+        help: "Most connections at once.",
+        example: "1",
+    },
+    Setting {
+        key: "routes[].per_connection",
+        kind: Kind::Number { min: 1, max: limits::MESSAGES_PER_CONNECTION as u64 },
+        default: "500",
+        help: "Most messages over one connection.",
+        example: "10",
+    },
+    Setting {
         key: "routes[].sign",
         kind: Kind::Flag,
         default: "true for mx, false for a server: most providers sign themselves, some refuse \

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod fetch;
 pub mod grants;
 pub mod maildir;
+pub mod pace;
 pub mod queue;
 pub mod recast;
 pub mod refusal;

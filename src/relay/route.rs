@@ -6,7 +6,7 @@
 //! disagree.
 
 use crate::{
-    config::{Client, Config, Pattern, Route, TlsPolicy, Via},
+    config::{Client, Config, Pace, Pattern, Route, TlsPolicy, Via},
     limits,
     proto::{dns, mail::address::Address, oauth::Grant, sasl::Secret, smtp::client::Login},
     relay::envelope::Envelope,
@@ -30,6 +30,8 @@ pub struct Destination {
     pub grant: Option<Rc<Grant>>,
     /// Senders that it takes, as [`Route::senders`].
     pub senders: Rc<[String]>,
+    /// How fast it takes mail.
+    pub pace: Pace,
     /// What goes there is signed, where there is a key for it.
     pub sign: bool,
     /// The way that is taken while this one cannot be used.
@@ -105,8 +107,9 @@ pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
     let by_mx = |tls, sign| {
-        let (login, grant, senders, otherwise) = (None, None, Rc::default(), None);
-        Destination { next: direct(), tls, login, grant, senders, sign, otherwise }
+        let (login, grant, senders, pace) = (None, None, Rc::default(), Pace::default());
+        let otherwise = None;
+        Destination { next: direct(), tls, login, grant, senders, pace, sign, otherwise }
     };
     let routes = choose(&config.routes, whence, to);
     if routes.first().is_some_and(|first| first.via == Via::Discard) {
@@ -116,8 +119,8 @@ pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
     let routes = routes.iter().filter(|route| route.via != Via::Discard);
     let ways = routes.rfold(None, |otherwise, route| {
         let way = smarthost(route).unwrap_or_else(|| {
-            let senders = route.senders.clone();
-            Destination { senders, ..by_mx(route.tls, route.sign) }
+            let (senders, pace) = (route.senders.clone(), route.pace);
+            Destination { senders, pace, ..by_mx(route.tls, route.sign) }
         });
         Some(Box::new(Destination { otherwise, ..way }))
     });
@@ -152,8 +155,8 @@ fn smarthost(route: &Route) -> Option<Destination> {
     });
     let next = NextHop::Smarthost(host.clone(), *port);
     let (tls, sign, grant) = (route.tls, route.sign, route.grant.clone());
-    let senders = route.senders.clone();
-    Some(Destination { next, tls, login, grant, senders, sign, otherwise: None })
+    let (senders, pace) = (route.senders.clone(), route.pace);
+    Some(Destination { next, tls, login, grant, senders, pace, sign, otherwise: None })
 }
 
 /// May a password or token be said without encryption?

@@ -5,6 +5,7 @@
 //! its id is kept until a job has left.
 
 mod failover;
+mod pace;
 mod refused;
 
 use super::{
@@ -24,6 +25,7 @@ use crate::{
         deliver::{self, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         grants::{Missing, Token},
+        pace::Meter,
         recast::Recast,
         refusal,
         rename::{Renamed, Stand},
@@ -37,7 +39,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     io,
     rc::Rc,
 };
@@ -58,6 +60,8 @@ pub struct Lanes {
     starved: RefCell<VecDeque<Rc<Lane>>>,
     /// Servers that BDAT is not used with.
     chunkless: Chunkless,
+    /// What has gone lately by ways that take so much in some time.
+    meters: RefCell<BTreeMap<String, Meter>>,
     /// The configuration by whose routes the jobs have come.
     configured: Cell<u64>,
 }
@@ -77,6 +81,8 @@ struct Lane {
     starved: Cell<bool>,
     /// Routes have changed: nothing comes any more.
     closed: Cell<bool>,
+    /// It takes no more before that.
+    paused: Cell<Option<Instant>>,
     /// No host could be used: until then, every job ends like the last one.
     rest: RefCell<Option<Rest>>,
     /// A login has worked. Until then one connection at a time tries it: to a server, several that
@@ -129,6 +135,7 @@ impl Lanes {
             connections: Cell::default(),
             starved: RefCell::default(),
             chunkless: Chunkless::default(),
+            meters: RefCell::default(),
             configured,
         })
     }
@@ -139,6 +146,9 @@ impl Lanes {
         let lane = self.by_destination.borrow().get(destination).cloned();
         if lane.as_ref().is_some_and(|lane| self.rested(lane).is_some()) {
             return true;
+        }
+        if lane.as_ref().is_some_and(|lane| lane.paused.get().is_some()) {
+            return false;
         }
         let waiting = lane.map_or(0, |lane| lane.waiting.borrow().len());
         self.jobs.get() < limits::LANES_JOBS && waiting < limits::LANE_WAITING
@@ -182,6 +192,7 @@ impl Lanes {
             self.wake(&lane.parked, usize::MAX);
         }
         self.wake(&self.parked, usize::MAX);
+        self.forget_meters();
     }
 
     /// The relay ends: nothing waits any more.
@@ -212,6 +223,7 @@ impl Lanes {
                     || !lane.waiting.borrow().is_empty()
                     || !lane.parked.borrow().is_empty()
                     || lane.rest.borrow().as_ref().is_some_and(|rest| rest.until > now)
+                    || lane.paused.get().is_some()
             });
         }
         self.made.set(self.made.get() + 1);
@@ -236,7 +248,7 @@ impl Lanes {
     /// Open one more connection for a lane, if there should and may be one.
     fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
         let sure = lane.admitted.get() && !lane.is_doubtful();
-        let most = if sure { limits::CONNECTIONS_PER_LANE } else { 1 };
+        let most = if sure { lane.connections() } else { 1 };
         let enough = lane.waiting.borrow().len() <= lane.idle.get() || lane.runners.get() >= most;
         if enough {
             return;
@@ -270,11 +282,24 @@ impl Lane {
             idle: Cell::default(),
             starved: Cell::default(),
             closed: Cell::default(),
+            paused: Cell::default(),
             rest: RefCell::default(),
             admitted: Cell::new(destination.user().is_none()),
             without: RefCell::default(),
             failures: Cell::default(),
         }
+    }
+
+    /// Connections that it may have at once.
+    fn connections(&self) -> usize {
+        let most = limits::CONNECTIONS_PER_LANE;
+        self.destination.pace.connections.map_or(most, |n| most.min(n as usize))
+    }
+
+    /// Messages that go over one of them.
+    fn per_connection(&self) -> usize {
+        let most = limits::MESSAGES_PER_CONNECTION;
+        self.destination.pace.per_connection.map_or(most, |n| most.min(n as usize))
     }
 
     /// Nothing waits here any more.
@@ -312,6 +337,9 @@ impl Run {
         while !self.lane.waiting.borrow().is_empty() && !self.relay.is_stopping() {
             let (relay, lanes) = (self.relay.clone(), self.lanes.clone());
             let lane = self.lane.clone();
+            if let Some(turn) = lanes.turn(&lane) {
+                return lanes.pause(&lane, turn);
+            }
             let config = relay.config();
             self.carried = 0;
             self.tls.clear();
@@ -417,7 +445,7 @@ impl Run {
             }
         }
         if !self.lane.admitted.replace(true) {
-            for _ in 1..limits::CONNECTIONS_PER_LANE {
+            for _ in 1..self.lane.connections() {
                 self.lanes.serve(&self.lane);
             }
         }
@@ -427,12 +455,20 @@ impl Run {
     async fn take(&mut self, takes: Takes) -> Option<Outgoing> {
         const UNREADABLE: Status = Status::new(Class::Transient, 3, 0);
         loop {
+            if self.lane.waiting.borrow().is_empty() {
+                return None;
+            }
+            if let Some(turn) = self.lanes.turn(&self.lane) {
+                self.lanes.pause(&self.lane, turn);
+                return None;
+            }
             let seated = self.lane.waiting.borrow_mut().pop_front()?;
             self.lanes.wake(&self.lane.parked, 1);
             match self.read(&seated.job, takes).await {
                 Ok((outgoing, message)) => {
                     self.job = Some((seated, message));
                     self.carried += 1;
+                    self.lanes.count(&self.lane);
                     return Some(outgoing);
                 }
                 Err(error) => {
@@ -497,7 +533,9 @@ impl Drop for Run {
         if self.lane.runners.get() == 0 {
             // Dropped jobs come back to the queue.
             drop(self.lane.waiting.take());
-            self.lanes.wake(&self.lane.parked, usize::MAX);
+            if self.lane.paused.get().is_none() {
+                self.lanes.wake(&self.lane.parked, usize::MAX);
+            }
         }
         let next = self.lanes.starved.borrow_mut().pop_front();
         if let Some(lane) = next {
@@ -519,7 +557,7 @@ impl Freight for Run {
                 self.lane.put_back(&self.relay);
                 return None;
             }
-            let worn = self.carried >= limits::MESSAGES_PER_CONNECTION;
+            let worn = self.carried >= self.lane.per_connection();
             if worn || self.relay.is_stopping() || self.lane.closed.get() {
                 return None;
             }

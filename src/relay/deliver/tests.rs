@@ -3,6 +3,7 @@
 mod world;
 
 use super::*;
+use crate::config::Pace;
 use crate::proto::{
     mail::address::Address,
     sasl::Secret,
@@ -87,6 +88,7 @@ fn mx() -> Destination {
         login: None,
         grant: None,
         senders: Rc::default(),
+        pace: Pace::default(),
         sign: true,
         otherwise: None,
     }
@@ -105,6 +107,7 @@ fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
         login,
         grant: None,
         senders: Rc::default(),
+        pace: Pace::default(),
         sign: false,
         otherwise: None,
     }

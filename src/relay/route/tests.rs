@@ -68,6 +68,7 @@ fn via(pattern: Pattern, host: &str) -> Route {
         secret: None,
         grant: None,
         senders: Rc::default(),
+        pace: Pace::default(),
         sign: false,
     }
 }
@@ -129,6 +130,7 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
             login: None,
             grant: None,
             senders: Rc::default(),
+            pace: Pace::default(),
             sign: true,
             otherwise: None,
         };
@@ -193,6 +195,7 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
         login: None,
         grant: None,
         senders: Rc::default(),
+        pace: Pace::default(),
         sign: false,
         otherwise: None,
     };
@@ -284,6 +287,7 @@ fn equal_destinations_share_their_hash() {
         login,
         grant: None,
         senders: Rc::default(),
+        pace: Pace::default(),
         sign: false,
         otherwise: None,
     };

@@ -106,6 +106,9 @@ impl Event {
             "sign-in-failed" => {
                 format!("{} was not signed in at {}: {}.", f("user"), f("at"), f("reason"))
             }
+            "paced" => {
+                format!("{} takes no more for now; what is left goes in {}.", f("way"), f("wait"))
+            }
             "key-made" => format!("The key {} was made.", f("key")),
             "key-retired" => format!("The key {} was retired: it signs no more.", f("key")),
             "tls-failed" => format!("No encrypted session with {}: {}.", f("peer"), f("reason")),

@@ -22,7 +22,12 @@ impl Lanes {
         let mut way = first;
         while let Some(next) = &way.otherwise {
             let lane = self.by_destination.borrow().get(way).cloned();
-            if !lane.is_some_and(|lane| self.rested(&lane).is_some() || lane.is_being_probed()) {
+            let passed_over = |lane: &Lane| {
+                self.rested(lane).is_some()
+                    || lane.is_being_probed()
+                    || self.is_paused_for_long(lane)
+            };
+            if !lane.is_some_and(|lane| passed_over(&lane)) {
                 break;
             }
             way = next;
@@ -98,6 +103,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Pace;
     use crate::{config::TlsPolicy, proto::status::Status};
 
     fn lane(next: NextHop, otherwise: Option<Box<Destination>>) -> Lane {
@@ -110,6 +116,7 @@ mod tests {
                 login: None,
                 grant: None,
                 senders: Rc::default(),
+                pace: Pace::default(),
                 sign: false,
                 otherwise,
             },

@@ -10,6 +10,7 @@ mod failing;
 mod history;
 mod line;
 mod logins;
+mod pace;
 mod queue;
 mod refusals;
 mod reports;

@@ -10,6 +10,7 @@
 mod aliases;
 mod document;
 mod problem;
+mod providers;
 mod read;
 mod secrets;
 mod sign_ins;
@@ -18,11 +19,13 @@ mod values;
 
 pub use document::Document;
 pub use problem::{Problem, nearest};
+pub use providers::{Profile, Senders, profile, profiles};
 pub use secrets::{SET, Secrets, is_password};
 pub use sign_ins::{SignIn, SignInKey, SignIns};
 pub use table::{Kind, SETTINGS, Setting, reference};
 
 use crate::proto::{mail::address::Address, oauth::Grant, sasl::Secret};
+use serde::Serialize;
 use std::{
     net::{IpAddr, SocketAddr},
     rc::Rc,
@@ -150,7 +153,7 @@ pub struct Route {
 }
 
 /// How fast a route takes mail; `None`: as many as there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Pace {
     /// Messages in any minute.
     pub per_minute: Option<u32>,

@@ -4,6 +4,7 @@ use super::{
     Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Pace, Pattern,
     Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
+    providers::{self, Senders},
     secrets::{self, Password},
     table::keys_below,
     values,
@@ -392,6 +393,16 @@ impl Reader {
     fn route(&mut self, node: &Node, services: &BTreeMap<String, Provider>) -> Option<Route> {
         let pattern = self.text(&node.child("for"), values::pattern);
         let via_node = node.child("via");
+        let profile = self.text(&node.child("provider"), providers::profile);
+        let known = profile.as_ref().and_then(|p| p.via.as_deref()).and_then(values::via);
+        if via_node.value.is_none() && known.is_none() {
+            let example = profile.as_ref().and_then(|profile| profile.example.clone());
+            let allowed = match example {
+                Some(example) => format!("your server there, such as {example}"),
+                None => via_node.setting().allowed(),
+            };
+            self.problem(&via_node, "nothing", allowed);
+        }
         let via = match via_node.text() {
             // `user:password@server` is how a secret would come to stand here.
             Some(text) if text.contains('@') => {
@@ -399,18 +410,23 @@ impl Reader {
                 self.problem(&via_node, "something with an @ in it", allowed);
                 None
             }
-            _ => self.text(&via_node, values::via),
+            _ => self.text(&via_node, values::via).or(known),
         };
         let from = self.text(&node.child("from"), values::pattern).unwrap_or(Pattern::Any);
         let client = self.text(&node.child("client"), values::client);
         let senders = self.senders(&node.child("senders"));
-        let pace = self.pace(node);
+        let pace = self.pace(node, profile.as_ref().map(|p| p.pace).unwrap_or_default());
         let tls = self.text(&node.child("tls"), tls_policy);
         let plain = |text: &str| {
             (is_plain(text) && text.len() <= limits::PASSWORD_BYTES).then(|| text.to_string())
         };
         let user_node = node.child("user");
         let user = self.text(&user_node, plain);
+        // What it takes beside that can be listed; nothing at all can be, too.
+        let own = profile.is_some_and(|profile| profile.senders == Senders::Own);
+        let own = own && node.child("senders").value.is_none();
+        let address = user.clone().filter(|user| own && values::mailbox(user).is_some());
+        let senders = address.map_or(senders, |address| Rc::from([address]));
         let secret = self.route_secret(node, &user_node);
         let grant = self.grant(node, services);
         for (word, name) in [(Via::Mx, "mx"), (Via::Discard, "discard")] {
@@ -427,17 +443,17 @@ impl Reader {
         Some(Route { pattern, from, client, via, tls, user, secret, grant, senders, pace, sign })
     }
 
-    fn pace(&mut self, route: &Node) -> Pace {
+    fn pace(&mut self, route: &Node, known: Pace) -> Pace {
         let mut number = |key: &str| {
             let amount = self.maybe_amount(&route.child(key))?;
             u32::try_from(amount).ok()
         };
         Pace {
-            per_minute: number("per_minute"),
-            per_hour: number("per_hour"),
-            per_day: number("per_day"),
-            connections: number("connections"),
-            per_connection: number("per_connection"),
+            per_minute: number("per_minute").or(known.per_minute),
+            per_hour: number("per_hour").or(known.per_hour),
+            per_day: number("per_day").or(known.per_day),
+            connections: number("connections").or(known.connections),
+            per_connection: number("per_connection").or(known.per_connection),
         }
     }
 

@@ -455,3 +455,30 @@ fn routes_ask_who_sends_and_name_senders_that_are_taken() {
         assert_eq!(read(&document).is_ok(), length == limits::SEND_AS);
     }
 }
+
+#[test]
+fn a_provider_brings_what_a_route_need_not_say() {
+    let route = |more: Value| {
+        let mut route =
+            json!({"for": "*", "provider": "gmail", "user": "Me@gmail.com", "password": "p"});
+        for (key, value) in more.as_object().expect("an object") {
+            route[key] = value.clone();
+        }
+        json!({ "routes": [route] })
+    };
+    let one = |more| good(&route(more)).routes.remove(0);
+    let gmail = one(json!({}));
+    assert_eq!(gmail.via, Via::Smarthost("smtp.gmail.com".into(), 587));
+    assert_eq!((gmail.tls, gmail.pace.per_day, gmail.sign), (TlsPolicy::Verify, Some(500), false));
+    assert_eq!(*gmail.senders, ["Me@gmail.com".to_string()]);
+    let own = json!({"via": "127.0.0.1:2525", "per_day": 7, "senders": ["you@gmail.com"]});
+    let own = one(own);
+    assert_eq!(own.via, Via::Smarthost("127.0.0.1".into(), 2525));
+    assert_eq!((own.pace.per_day, &*own.senders), (Some(7), &["you@gmail.com".to_string()][..]));
+    assert!(one(json!({"senders": []})).senders.is_empty(), "a person may know better");
+    assert!(one(json!({"provider": "sendgrid", "user": "apikey"})).senders.is_empty());
+    let ses = json!({"provider": "amazon-ses"});
+    assert_eq!(bad(&route(ses)), ["routes[0].via"]);
+    assert_eq!(bad(&route(json!({"provider": "gogle"}))), ["routes[0].provider", "routes[0].via"]);
+    assert_eq!(bad(&json!({"routes": [{"for": "*"}]})), ["routes[0].via"]);
+}

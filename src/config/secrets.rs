@@ -94,7 +94,7 @@ fn secret_of(route: &Map<String, Value>) -> Option<Kept> {
 /// Which route a secret belongs to; `None` where none makes sense: without a user.
 fn route_key(route: &Map<String, Value>) -> Option<RouteKey> {
     let text = |key: &str| route.get(key).and_then(Value::as_str);
-    let via = text("via")?.to_ascii_lowercase();
+    let via = text("via").or_else(|| text("provider"))?.to_ascii_lowercase();
     Some([text("for")?.to_ascii_lowercase(), via, text("user")?.to_string()])
 }
 

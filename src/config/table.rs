@@ -1,6 +1,7 @@
 //! The one table of settings: what the parser knows, what the page's form shows and what the
 //! reference says come from it.
 
+use super::providers;
 use crate::limits;
 use std::fmt::Write as _;
 
@@ -246,12 +247,19 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""192.168.1.20""#,
     },
     Setting {
+        key: "routes[].provider",
+        kind: Kind::Choice(providers::NAMES),
+        default: "none",
+        help: "A provider that is known here: its server, senders and pace need not be given then.",
+        example: r#""gmail""#,
+    },
+    Setting {
         key: "routes[].via",
         kind: Kind::Text(
             "mx, discard, or a server with its port such as smtp.example.com:587, 192.0.2.1:25 or \
                    [2001:db8::1]:25",
         ),
-        default: "",
+        default: "the provider's, else it must be given",
         help: "The server that passes the mail on (port 587 if none is given); mx: the domain's \
                own; discard: nobody.",
         example: r#""smtp.example.com:587""#,

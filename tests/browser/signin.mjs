@@ -116,6 +116,31 @@ export default function chapter(test) {
     await page.getByText("Nobody has signed in yet").waitFor();
   });
 
+  test("a provider that is known brings its server, and says what it wants", async (t) => {
+    const sink = await t.sink();
+    const relay = await t.relay({ routes: through(sink) });
+    const page = await t.page(relay, "settings");
+    await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Gmail" });
+    await page.getByText("If empty: smtp.gmail.com:587.").waitFor();
+    await page.getByText("It takes 500 messages a day.").waitFor();
+    await page.getByText("An app password (myaccount.google.com").waitFor();
+    await page.getByLabel("User name").first().fill("me@gmail.com");
+    await page.getByLabel("Password", { exact: true }).first().fill("abcd efgh ijkl mnop");
+    const save = page.getByRole("region", { name: "Unsaved changes" });
+    await save.getByRole("button", { name: "Save" }).click();
+    await page.getByText("Saved. It is in effect now.").last().waitFor();
+    const { data } = await relay.ask("GET", "/api/config", { as: page.session });
+    assert.deepEqual(data.routes[0], {
+      for: "*",
+      tls: "none",
+      provider: "gmail",
+      user: "me@gmail.com",
+      password: "(set)",
+    });
+    await page.getByLabel("Provider", { exact: true }).selectOption({ label: "Amazon SES" });
+    await page.getByText("For example email-smtp.eu-central-1.amazonaws.com:587").waitFor();
+  });
+
   for (const look of LOOKS) {
     test(`signing in fits and reads well: ${look.width} px, ${look.dark ? "dark" : "light"}`, async (t) => {
       const { service, relay } = await wanting(t);

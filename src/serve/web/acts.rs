@@ -10,7 +10,12 @@ use super::{
     office::{Action, AdminLogin, AdminState, Apply, Page, UserChange, Which},
     page,
 };
-use crate::{limits, proto::http::decode, relay::envelope::Id};
+use crate::{
+    config::{self, Profile},
+    limits,
+    proto::http::decode,
+    relay::envelope::Id,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{cell::Cell, net::IpAddr};
 
@@ -184,6 +189,12 @@ impl Web {
 
     pub(super) fn settings(&self) -> Response {
         json(200, Json::object().list("rows", &self.office.settings()))
+    }
+
+    /// What is known of providers.
+    pub(super) fn providers() -> Response {
+        let all: Vec<Profile> = config::profiles().collect();
+        json(200, Json::object().list("rows", &all))
     }
 
     pub(super) async fn test(&self, visit: Visit) -> Answer {

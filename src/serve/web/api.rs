@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 41] = [
+pub(super) const ROUTES: [Route; 42] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -102,6 +102,7 @@ pub(super) const ROUTES: [Route; 41] = [
     }),
     change(Method::Post, "/api/check", SMALL, |w, _| Box::pin(w.check())),
     get("/api/settings", Access::Login, |w, _| at_once(w.settings())),
+    get("/api/providers", Access::Login, |_, _| at_once(Web::providers())),
     change(Method::Post, "/api/test", SMALL, |w, v| Box::pin(w.test(v))),
     change(Method::Post, "/api/users", SMALL, |w, v| Box::pin(w.add_user(v))),
     change(Method::Post, "/api/users/*/password", SMALL, |w, v| Box::pin(w.user_password(v))),

@@ -35,12 +35,14 @@ class Editor {
   }
 
   async load() {
-    const [config, settings] = await Promise.all([
+    const [config, settings, providers] = await Promise.all([
       ask("GET", "/api/config", undefined, { whole: true }),
       get("/api/settings"),
+      get("/api/providers"),
     ]);
     if (!this.view.isOpen()) return;
     this.rows = settings.rows;
+    this.providers = providers.rows;
     this.take(config);
     this.draw();
   }
@@ -276,6 +278,7 @@ class Editor {
     const place = () => routes().findIndex((route) => route.for === "*");
     const host = h("div", null);
     const isDirect = () => place() < 0 || routes()[place()].via === "mx";
+    const profile = () => this.profile(routes()[place()].provider);
     const details = () => {
       const key = "routes[" + place() + "]";
       host.replaceChildren(
@@ -284,16 +287,19 @@ class Editor {
           : h(
               "div",
               { class: "inset fields" },
+              this.provider(key, details),
               this.input(
                 key + ".via",
                 "Server and port",
-                "For example smtp.example.com:587, as your provider tells you.",
+                profile().via
+                  ? "If empty: " + profile().via + "."
+                  : "For example " + profile().example + ", as your provider tells you.",
               ),
               h(
                 "div",
                 { class: "pair" },
-                this.input(key + ".user", "User name", ""),
-                this.input(key + ".password", "Password", ""),
+                this.input(key + ".user", "User name", sentence(profile().user)),
+                this.input(key + ".password", "Password", sentence(profile().password)),
               ),
               h(
                 "details",
@@ -312,6 +318,7 @@ class Editor {
                   this.input(key + ".client_secret", "Client secret", undefined),
                 ]),
               ),
+              this.input(key + ".senders", "Senders that it takes", undefined),
               this.input(
                 key + ".tls",
                 "Encryption",
@@ -366,6 +373,50 @@ class Editor {
       host,
       others,
     ];
+  }
+
+  /** What is known of a provider; of none, what is so with most. */
+  profile(name) {
+    const known = (wanted) => this.providers.find((one) => one.name === wanted);
+    return known(name) || known("generic");
+  }
+
+  /** Whose server it is, and what has to be known of them; `changed` when that is another one. */
+  provider(key, changed) {
+    const name = this.read(key + ".provider");
+    const select = h(
+      "select",
+      {
+        onchange: () => {
+          this.write(key + ".provider", select.value || undefined);
+          // The server of the one before is nothing for this one.
+          this.write(key + ".via", this.profile(select.value).via ? undefined : "");
+          changed();
+        },
+      },
+      this.providers.map(({ name, title }) =>
+        h("option", { value: name === "generic" ? "" : name }, title),
+      ),
+    );
+    select.value = name && name !== "generic" ? name : "";
+    const { notes, pace, senders } = this.profile(name);
+    const bounds = [
+      [pace.per_minute, "a minute"],
+      [pace.per_hour, "an hour"],
+      [pace.per_day, "a day"],
+    ].filter(([most]) => most);
+    const more = [
+      name && senders === "own" ? "Mail of all devices is sent from your own address." : "",
+      senders === "verified" ? "List below which senders it takes." : "",
+      bounds.length
+        ? "It takes " + bounds.map(([most, span]) => most + " messages " + span).join(" and ") + "."
+        : "",
+      ...(name ? notes : []),
+    ];
+    return this.remember(
+      key + ".provider",
+      field("Provider", select, more.filter(Boolean).join(" ")),
+    );
   }
 
   otherRoutes() {
@@ -645,6 +696,7 @@ const GROUPS = {
   tls: "Certificate",
 };
 
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + ".";
 const steps = (key) => key.replace(/\[(\d+)\]/g, ".$1").split(".");
 const pretty = (document) => JSON.stringify(document, null, 2);
 const lines = (text) =>

@@ -329,6 +329,17 @@ fn keys_are_shown_made_and_retired_by_who_is_logged_in() {
 }
 
 #[test]
+fn providers_are_told_whole_to_who_is_logged_in() {
+    let house = House::new();
+    assert_eq!(house.plain("GET", "/api/providers").status, 401);
+    let rows = house.logged_in().ask("GET", "/api/providers", None).json();
+    let rows = rows["rows"].as_array().expect("a list").clone();
+    assert_eq!(rows.len(), crate::config::profiles().count(), "none is too long to be told");
+    assert_eq!((&rows[0]["name"], &rows[0]["senders"]), (&json!("gmail"), &json!("own")));
+    assert_eq!(rows[0]["pace"]["per_day"], json!(500));
+}
+
+#[test]
 fn sign_ins_are_shown_begun_and_finished_by_who_is_logged_in() {
     let house = House::new();
     let (all, answer) = ("/api/sign-ins", "/api/sign-ins/answer");

@@ -76,6 +76,8 @@ pub struct Config {
     pub maildir: String,
     /// Certificate and key files, PEM; `None`: self-signed ones are made.
     pub tls: Option<CertificateFiles>,
+    /// File of further authorities, PEM.
+    pub authorities: Option<String>,
     /// argon2id hash of the page's password; `None`: not set up yet.
     pub admin: Option<String>,
 }
@@ -146,10 +148,35 @@ pub struct Route {
     /// Senders that the server takes, patterns as in [`User::send_as`]; the first is a whole
     /// address, and stands in for all others. Empty: it takes any.
     pub senders: Rc<[String]>,
+    /// The server's certificate must be one of these; empty: as `tls` says.
+    pub pins: Rc<[Pin]>,
+    /// Which addresses of the server are used.
+    pub family: Family,
     /// How fast it takes mail.
     pub pace: Pace,
     /// What goes this way is signed, where there is a key for it.
     pub sign: bool,
+}
+
+/// Which addresses of a server are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// All.
+    #[default]
+    Both,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// A certificate that is right, by its SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Of its public key alone: it stays as it is when the certificate is renewed.
+    pub key: bool,
+    /// The SHA-256.
+    pub sha256: [u8; 32],
 }
 
 /// How fast a route takes mail; `None`: as many as there are.

@@ -162,6 +162,10 @@ pub const LOGIN_REST: Duration = Duration::from_mins(15);
 pub const QUOTA_REST: Duration = Duration::from_mins(15);
 /// A way whose pace lets nothing go for longer is passed over where there is another one.
 pub const PACE_PATIENCE: Duration = Duration::from_mins(5);
+/// Octets of a file of authorities: those of Debian have 230,000.
+pub const AUTHORITIES_BYTES: usize = 2 * 1024 * 1024;
+/// Certificates that a route may name.
+pub const PINS: usize = 8;
 /// Most messages that a route may allow in some time: more is no bound.
 pub const PACE_MAX: u64 = 1_000_000;
 /// Ways of one recipient: routes that match equally well.

@@ -44,7 +44,17 @@ const DOORS: &[(&str, &[&str])] = &[
     ("httparse::", &["src/proto/http", "src/serve/web", "src/cli"]),
     ("flate2::", &["src/serve/web/page"]),
     ("argon2::", &["src/relay/accounts"]),
-    ("base64::", &["src/proto", "src/cli", "src/relay/accounts", "src/sys/keys"]),
+    (
+        "base64::",
+        &[
+            "src/proto",
+            "src/cli",
+            "src/config",
+            "src/relay/accounts",
+            "src/sys/keys",
+            "src/sys/tls",
+        ],
+    ),
     ("lexopt::", &["src/cli"]),
     ("hmac::", &["src/proto/sasl"]),
     ("md5::", &["src/proto/sasl"]),

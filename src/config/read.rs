@@ -1,8 +1,8 @@
 //! From the document to typed values, with all problems told at once.
 
 use super::{
-    Alias, CertificateFiles, Config, Document, Kind, Limits, Listen, Network, Pace, Pattern,
-    Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
+    Alias, CertificateFiles, Config, Document, Family, Kind, Limits, Listen, Network, Pace,
+    Pattern, Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     providers::{self, Senders},
     secrets::{self, Password},
@@ -310,6 +310,7 @@ impl Reader {
             limits: self.limits(&root.child("limits")),
             maildir: self.maildir(&root.child("maildir")),
             tls: self.certificate_files(&root.child("tls")),
+            authorities: self.text(&root.child("tls").child("authorities"), plain_path),
             admin: self.hash(&root.child("admin").child("password")),
         }
     }
@@ -415,6 +416,8 @@ impl Reader {
         let from = self.text(&node.child("from"), values::pattern).unwrap_or(Pattern::Any);
         let client = self.text(&node.child("client"), values::client);
         let senders = self.senders(&node.child("senders"));
+        let pins = self.list(&node.child("pins"), values::pin).into();
+        let family = self.text(&node.child("ip"), family).unwrap_or_default();
         let pace = self.pace(node, profile.as_ref().map(|p| p.pace).unwrap_or_default());
         let tls = self.text(&node.child("tls"), tls_policy);
         let plain = |text: &str| {
@@ -440,7 +443,21 @@ impl Reader {
         let tls = tls.unwrap_or_else(|| default_tls(&via));
         let sign = sign.unwrap_or_else(|| default_sign(&via));
         let pattern = pattern?;
-        Some(Route { pattern, from, client, via, tls, user, secret, grant, senders, pace, sign })
+        Some(Route {
+            pattern,
+            from,
+            client,
+            via,
+            tls,
+            user,
+            secret,
+            grant,
+            senders,
+            pins,
+            family,
+            pace,
+            sign,
+        })
     }
 
     fn pace(&mut self, route: &Node, known: Pace) -> Pace {
@@ -563,10 +580,9 @@ impl Reader {
     }
 
     fn certificate_files(&mut self, node: &Node) -> Option<CertificateFiles> {
-        let path = |text: &str| is_plain(text).then(|| text.to_string());
         let (certificate_node, key_node) = (node.child("certificate"), node.child("key"));
-        let certificate = self.text(&certificate_node, path);
-        let key = self.text(&key_node, path);
+        let certificate = self.text(&certificate_node, plain_path);
+        let key = self.text(&key_node, plain_path);
         match (certificate_node.value, key_node.value) {
             (Some(_), None) => self.problem(&key_node, "nothing", "the certificate's key file"),
             (None, Some(_)) => self.problem(&certificate_node, "nothing", "the key's certificate"),
@@ -611,6 +627,18 @@ fn default_tls(via: &Via) -> TlsPolicy {
 /// refuses ours (SES, where it signs too); a person who knows better says so at the route.
 fn default_sign(via: &Via) -> bool {
     *via == Via::Mx
+}
+
+fn plain_path(text: &str) -> Option<String> {
+    is_plain(text).then(|| text.to_string())
+}
+
+fn family(text: &str) -> Option<Family> {
+    match text {
+        "4" => Some(Family::V4),
+        "6" => Some(Family::V6),
+        _ => None,
+    }
 }
 
 fn is_plain(text: &str) -> bool {

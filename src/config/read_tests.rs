@@ -482,3 +482,22 @@ fn a_provider_brings_what_a_route_need_not_say() {
     assert_eq!(bad(&route(json!({"provider": "gogle"}))), ["routes[0].provider", "routes[0].via"]);
     assert_eq!(bad(&json!({"routes": [{"for": "*"}]})), ["routes[0].via"]);
 }
+
+#[test]
+fn a_certificate_is_pinned_by_its_key_or_its_fingerprint() {
+    let with = |pins: Value| json!({"routes": [{"for": "*", "via": "nas.lan", "pins": pins}]});
+    let key = format!("sha256/{}=", "A".repeat(43));
+    let (dense, colons) = ("0a".repeat(32), vec!["0A"; 32].join(":"));
+    let pins = good(&with(json!([key, dense, colons]))).routes.remove(0).pins;
+    let expected = [(true, [0; 32]), (false, [10; 32]), (false, [10; 32])];
+    assert_eq!(*pins, expected.map(|(key, sha256)| crate::config::Pin { key, sha256 }));
+    for wrong in ["", "sha256/", "sha256/AAAA", &"0a".repeat(31), &"0g".repeat(32), "+a"] {
+        assert_eq!(bad(&with(json!([wrong]))), ["routes[0].pins[0]"], "{wrong}");
+    }
+    for count in [limits::PINS, limits::PINS + 1] {
+        assert_eq!(read(&with(json!(vec![&key; count]))).is_ok(), count == limits::PINS);
+    }
+    let route = |ip: &str| json!({"routes": [{"for": "*", "via": "nas.lan", "ip": ip}]});
+    assert_eq!(good(&route("6")).routes[0].family, Family::V6);
+    assert_eq!(bad(&route("5")), ["routes[0].ip"]);
+}

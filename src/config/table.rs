@@ -273,6 +273,25 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""verify""#,
     },
     Setting {
+        key: "routes[].pins",
+        kind: Kind::List {
+            of: "sha256/ and the base64 of the server's public key, or the SHA-256 of its \
+                 certificate in hex",
+            most: limits::PINS,
+        },
+        default: "none: as tls says",
+        help: "The server's certificate must be one of these, whoever signed it, and nothing goes \
+               without.",
+        example: r#"["sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]"#,
+    },
+    Setting {
+        key: "routes[].ip",
+        kind: Kind::Choice(&["4", "6"]),
+        default: "both",
+        help: "Reach the server over IPv4 alone, or IPv6 alone.",
+        example: r#""4""#,
+    },
+    Setting {
         key: "routes[].user",
         kind: Kind::Text("the user name, without control characters"),
         default: "none: no login",
@@ -568,6 +587,14 @@ pub const SETTINGS: &[Setting] = &[
         default: "one is made",
         help: "The certificate's private key.",
         example: r#""/etc/ssl/relay.key""#,
+    },
+    Setting {
+        key: "tls.authorities",
+        kind: Kind::Text("the path of a PEM file"),
+        default: "none: those that browsers know, which are built in",
+        help: "Further authorities to believe when a server's certificate is verified, such as \
+               your own.",
+        example: r#""/etc/ssl/certs/ca-certificates.crt""#,
     },
     Setting {
         key: "admin.password",

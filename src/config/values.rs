@@ -1,7 +1,8 @@
 //! Values as people write them: sizes, times, addresses, networks, names.
 
-use super::{Client, Network, Pattern, Via};
+use super::{Client, Network, Pattern, Pin, Via};
 use crate::{limits, proto::mail::address::Address};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
@@ -216,6 +217,21 @@ pub(super) fn client(text: &str) -> Option<Client> {
         Err(_) if text.contains('/') => network(text).map(Client::Network),
         Err(_) => by_name(),
     }
+}
+
+/// A certificate by its key (`sha256/` and base64), or by its own SHA-256 in hex, with or without
+/// colons.
+pub(super) fn pin(text: &str) -> Option<Pin> {
+    let (key, digest) = if let Some(base64) = text.strip_prefix("sha256/") {
+        (true, STANDARD.decode(base64).ok()?)
+    } else {
+        let digits: String = text.chars().filter(|c| *c != ':').collect();
+        let fits = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        let digits = Some(digits).filter(|_| fits)?;
+        let octet = |at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+        (false, (0..64).step_by(2).map(octet).collect::<Option<Vec<u8>>>()?)
+    };
+    Some(Pin { key, sha256: digest.try_into().ok()? })
 }
 
 /// Which way a route goes.

@@ -11,7 +11,7 @@ mod chunkless;
 pub use chunkless::Chunkless;
 
 use crate::{
-    config::TlsPolicy,
+    config::{Family, Pin, TlsPolicy},
     drive::{End, Handler, drive},
     limits,
     proto::{
@@ -30,9 +30,12 @@ use crate::{
         resolve::{Resolver, Trouble, is_inside},
         route::{Destination, NextHop},
     },
-    sys::{Pending, Stream, Sys, TlsError, TlsFacts, Trust},
+    sys::{Digest, Match, Pending, Stream, Sys, TlsError, TlsFacts, Trust},
 };
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 /// The messages of one run, and who hears of them.
 pub trait Freight {
@@ -120,7 +123,19 @@ pub async fn deliver(
                 continue;
             }
         };
-        for address in addresses {
+        let family = destination.family;
+        let fits = |address: &IpAddr| match family {
+            Family::Both => true,
+            Family::V4 => address.is_ipv4(),
+            Family::V6 => address.is_ipv6(),
+        };
+        if !addresses.iter().any(fits) {
+            let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            let text = format!("{host} has no {word} address, and its route wants one");
+            run.tally.contact = true;
+            run.skip(host.clone(), Outcome::ours(Status::new(Class::Transient, 4, 4), text));
+        }
+        for address in addresses.into_iter().filter(fits) {
             if tried == limits::DELIVERY_ADDRESSES {
                 return Err(run.tally.failure());
             }
@@ -242,6 +257,11 @@ impl Run<'_> {
 
     fn security(&self) -> Security {
         match (&self.destination.next, self.destination.tls) {
+            // RFC 8314 §3.3.
+            (NextHop::Smarthost(_, 465), _) if !self.destination.pins.is_empty() => {
+                Security::Implicit
+            }
+            _ if !self.destination.pins.is_empty() => Security::Must,
             (_, TlsPolicy::None) => Security::None,
             // RFC 8314 §3.3.
             (NextHop::Smarthost(_, 465), _) => Security::Implicit,
@@ -406,6 +426,9 @@ impl Handler<Session> for Clerk<'_> {
 
     async fn upgrade(&mut self, plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, TlsError> {
         let trust = match self.destination.tls {
+            _ if !self.destination.pins.is_empty() => {
+                Trust::Match(self.destination.pins.iter().map(described).collect())
+            }
             TlsPolicy::Verify => Trust::Verify,
             _ => Trust::Opportunistic,
         };
@@ -461,6 +484,11 @@ impl Clerk<'_> {
             false => Ended::Unusable(lost),
         }
     }
+}
+
+fn described(pin: &Pin) -> Match {
+    let data = pin.sha256.to_vec();
+    Match { authority: false, key: pin.key, digest: Digest::Sha256, data }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! disagree.
 
 use crate::{
-    config::{Client, Config, Pace, Pattern, Route, TlsPolicy, Via},
+    config::{Client, Config, Family, Pace, Pattern, Pin, Route, TlsPolicy, Via},
     limits,
     proto::{dns, mail::address::Address, oauth::Grant, sasl::Secret, smtp::client::Login},
     relay::envelope::Envelope,
@@ -30,6 +30,10 @@ pub struct Destination {
     pub grant: Option<Rc<Grant>>,
     /// Senders that it takes, as [`Route::senders`].
     pub senders: Rc<[String]>,
+    /// Its certificate must be one of these; empty: as `tls` says.
+    pub pins: Rc<[Pin]>,
+    /// Which of its addresses are used.
+    pub family: Family,
     /// How fast it takes mail.
     pub pace: Pace,
     /// What goes there is signed, where there is a key for it.
@@ -108,8 +112,9 @@ pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
     };
     let by_mx = |tls, sign| {
         let (login, grant, senders, pace) = (None, None, Rc::default(), Pace::default());
-        let otherwise = None;
-        Destination { next: direct(), tls, login, grant, senders, pace, sign, otherwise }
+        let (pins, family, otherwise) = (Rc::default(), Family::Both, None);
+        let next = direct();
+        Destination { next, tls, login, grant, senders, pins, family, pace, sign, otherwise }
     };
     let routes = choose(&config.routes, whence, to);
     if routes.first().is_some_and(|first| first.via == Via::Discard) {
@@ -119,8 +124,8 @@ pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
     let routes = routes.iter().filter(|route| route.via != Via::Discard);
     let ways = routes.rfold(None, |otherwise, route| {
         let way = smarthost(route).unwrap_or_else(|| {
-            let (senders, pace) = (route.senders.clone(), route.pace);
-            Destination { senders, pace, ..by_mx(route.tls, route.sign) }
+            let (senders, pace, family) = (route.senders.clone(), route.pace, route.family);
+            Destination { senders, family, pace, ..by_mx(route.tls, route.sign) }
         });
         Some(Box::new(Destination { otherwise, ..way }))
     });
@@ -155,8 +160,9 @@ fn smarthost(route: &Route) -> Option<Destination> {
     });
     let next = NextHop::Smarthost(host.clone(), *port);
     let (tls, sign, grant) = (route.tls, route.sign, route.grant.clone());
-    let (senders, pace) = (route.senders.clone(), route.pace);
-    Some(Destination { next, tls, login, grant, senders, pace, sign, otherwise: None })
+    let (senders, pace, family) = (route.senders.clone(), route.pace, route.family);
+    let (pins, otherwise) = (route.pins.clone(), None);
+    Some(Destination { next, tls, login, grant, senders, pins, family, pace, sign, otherwise })
 }
 
 /// May a password or token be said without encryption?

@@ -451,6 +451,19 @@ impl Control {
             Some(files) => (files.certificate.as_str(), files.key.as_str()),
             None => (CERTIFICATE, KEY),
         };
+        let authorities = match &config.authorities {
+            Some(file) => {
+                let octets = octets(sys, file, limits::AUTHORITIES_BYTES).await?;
+                if octets.is_empty() || octets.len() > limits::AUTHORITIES_BYTES {
+                    return Err(format!("{file} is missing, empty or too long"));
+                }
+                octets
+            }
+            None => Vec::new(),
+        };
+        let loaded = sys.tls.authorities(&authorities);
+        loaded
+            .map_err(|e| format!("{}: {e}", config.authorities.as_deref().unwrap_or_default()))?;
         let mut pem = read(sys, certificate).await?;
         let mut secret = read(sys, key).await?;
         let own = config.tls.is_none();

@@ -77,6 +77,8 @@ struct Lane {
     runners: Cell<usize>,
     /// Connections that wait for a job.
     idle: Cell<usize>,
+    /// Connections that will take one as soon as they are there.
+    opening: Cell<usize>,
     /// It is among the starved.
     starved: Cell<bool>,
     /// Routes have changed: nothing comes any more.
@@ -249,7 +251,8 @@ impl Lanes {
     fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
         let sure = lane.admitted.get() && !lane.is_doubtful();
         let most = if sure { lane.connections() } else { 1 };
-        let enough = lane.waiting.borrow().len() <= lane.idle.get() || lane.runners.get() >= most;
+        let ready = lane.idle.get() + lane.opening.get();
+        let enough = lane.waiting.borrow().len() <= ready || lane.runners.get() >= most;
         if enough {
             return;
         }
@@ -280,6 +283,7 @@ impl Lane {
             more: Signal::default(),
             runners: Cell::default(),
             idle: Cell::default(),
+            opening: Cell::default(),
             starved: Cell::default(),
             closed: Cell::default(),
             paused: Cell::default(),
@@ -322,15 +326,25 @@ struct Run {
     tls: String,
     /// The server has refused us rather than a message: it is not asked again here.
     refused: bool,
+    /// It has not asked for a job yet.
+    opening: bool,
 }
 
 impl Run {
     fn new(lanes: &Rc<Lanes>, lane: &Rc<Lane>) -> Run {
         lane.runners.set(lane.runners.get() + 1);
+        lane.opening.set(lane.opening.get() + 1);
         lanes.connections.set(lanes.connections.get() + 1);
         let relay = lanes.relay.clone();
         let (lanes, lane, tls) = (lanes.clone(), lane.clone(), String::new());
-        Run { relay, lanes, lane, job: None, carried: 0, tls, refused: false }
+        Run { relay, lanes, lane, job: None, carried: 0, tls, refused: false, opening: true }
+    }
+
+    /// It is there, or will never be.
+    fn opened(&mut self) {
+        if std::mem::take(&mut self.opening) {
+            self.lane.opening.set(self.lane.opening.get() - 1);
+        }
     }
 
     async fn go(mut self) {
@@ -528,6 +542,7 @@ impl Run {
 /// Whatever ends a run, a panic included: the lane knows, and what waits is not left alone.
 impl Drop for Run {
     fn drop(&mut self) {
+        self.opened();
         self.lane.runners.set(self.lane.runners.get() - 1);
         self.lanes.connections.set(self.lanes.connections.get() - 1);
         if self.lane.runners.get() == 0 {
@@ -548,6 +563,7 @@ impl Drop for Run {
 impl Freight for Run {
     fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(async move {
+            self.opened();
             if self.refused {
                 return None;
             }

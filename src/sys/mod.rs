@@ -298,12 +298,39 @@ pub trait Tls {
 }
 
 /// How much of the server's certificate must be right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// Anything goes: encrypted against listeners only (RFC 3207, RFC 7435).
     Opportunistic,
     /// Chain, name and dates must be right.
     Verify,
+    /// It must be one of these, whatever its name and dates, or be issued by one of these; then
+    /// name and dates must be right. RFC 7672 §3.1.
+    Match(Arc<[Match]>),
+}
+
+/// A certificate that is right, as DNS or a person describes it. RFC 6698 §2.1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Match {
+    /// It is that of an authority (usage 2), not the server's own (usage 3).
+    pub authority: bool,
+    /// Only its public key counts (selector 1).
+    pub key: bool,
+    /// What `data` is (the matching type).
+    pub digest: Digest,
+    /// Octets.
+    pub data: Vec<u8>,
+}
+
+/// What is compared. RFC 6698 §2.1.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Digest {
+    /// All of it.
+    Whole,
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 /// Why there is no encrypted connection.

@@ -2,6 +2,9 @@
 import email
 import email.policy
 import json
+import re
+import ssl
+import subprocess
 import time
 
 import postfix
@@ -10,7 +13,7 @@ from letters import Letter, same
 from script import Script, tls_context
 from senders import hand_in
 from waypost import Waypost
-from world import HOSTS, until
+from world import HOSTS, folder, until
 
 HOST = "127.7.0.6:10025"
 
@@ -128,6 +131,47 @@ def a_certificate_that_cannot_be_verified_keeps_the_mail_and_says_why():
     route = [{"for": "*", "via": "smart.test:10025", "tls": "require", "user": "me", "password": "right"}]
     w.cli("config", "set", "routes", json.dumps(route))
     same(letter.octets, postfix.with_login().box.one(letter.mark))
+
+
+@case
+def a_certificate_that_nobody_signed_is_pinned_or_its_authority_named():
+    postfix.with_login()
+    box = postfix.with_login().box
+    w = smart("pinned", via="smart.test:10025", pins=["00" * 32])
+    letter = Letter(to="carol@anywhere.example")
+    hand_in(w, letter)
+    line = w.logged(letter.mark, "event=deferred", "certificate refused", "its key is sha256/")[0]
+    assert not box.find(letter.mark)
+    pin = re.search(r"sha256/[A-Za-z0-9+/=]+", line).group()
+    pem = folder("data", "smarthost") + "/etc/cert.pem"
+    key = subprocess.run("openssl x509 -in %s -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary"
+                         " | base64" % pem, shell=True, capture_output=True, text=True, check=True).stdout.strip()
+    assert pin == "sha256/" + key, (pin, key)
+    printed = subprocess.run(["openssl", "x509", "-in", pem, "-noout", "-fingerprint", "-sha256"], capture_output=True, text=True,
+                             check=True).stdout.strip().split("=")[1]
+    for right in (pin, printed):
+        letter = Letter(to="carol@anywhere.example")
+        route = [{"for": "*", "via": "smart.test:10025", "user": "me", "password": "right", "pins": [right]}]
+        w.cli("config", "set", "routes", json.dumps(route))
+        hand_in(w, letter)
+        same(letter.octets, box.one(letter.mark))
+        w.logged("event=encrypted", "verified=true")
+    w.empty()
+    # Who has an authority of their own names it, and all that it has signed is believed.
+    made = folder("tmp") + "/own"
+    subprocess.run("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=Own -keyout {m}-ca.key -out {m}-ca.pem -addext"
+                   " basicConstraints=critical,CA:TRUE && openssl req -newkey rsa:2048 -nodes -subj /CN=x -keyout {m}.key -out {m}.csr &&"
+                   " printf 'subjectAltName=DNS:s40.test' > {m}.ext && openssl x509 -req -in {m}.csr -CA {m}-ca.pem -CAkey {m}-ca.key"
+                   " -CAcreateserial -days 30 -extfile {m}.ext -out {m}.pem".format(m=made), shell=True, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made + ".pem", made + ".key")
+    routes = [{"for": "*", "via": "s40.test:10025", "tls": "verify"}]
+    w = Waypost("authority", {"routes": routes, "tls": {"authorities": made + "-ca.pem"}})
+    with Script("s40", tls=context) as server:
+        letter = Letter(to="carol@anywhere.example")
+        hand_in(w, letter)
+        until(lambda: server.find(letter.mark), 15, "the message")
+    w.logged(letter.mark, "event=encrypted", "verified=true")
 
 
 @case

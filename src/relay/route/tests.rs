@@ -52,6 +52,7 @@ pub(in crate::relay) fn config() -> Config {
         },
         maildir: "mail/{user}".into(),
         tls: None,
+        authorities: None,
         admin: None,
     }
 }
@@ -68,6 +69,8 @@ fn via(pattern: Pattern, host: &str) -> Route {
         secret: None,
         grant: None,
         senders: Rc::default(),
+        pins: Rc::default(),
+        family: Family::Both,
         pace: Pace::default(),
         sign: false,
     }
@@ -130,6 +133,8 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
             login: None,
             grant: None,
             senders: Rc::default(),
+            pins: Rc::default(),
+            family: crate::config::Family::Both,
             pace: Pace::default(),
             sign: true,
             otherwise: None,
@@ -195,6 +200,8 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
         login: None,
         grant: None,
         senders: Rc::default(),
+        pins: Rc::default(),
+        family: crate::config::Family::Both,
         pace: Pace::default(),
         sign: false,
         otherwise: None,
@@ -287,6 +294,8 @@ fn equal_destinations_share_their_hash() {
         login,
         grant: None,
         senders: Rc::default(),
+        pins: Rc::default(),
+        family: crate::config::Family::Both,
         pace: Pace::default(),
         sign: false,
         otherwise: None,

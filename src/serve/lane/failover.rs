@@ -116,6 +116,8 @@ mod tests {
                 login: None,
                 grant: None,
                 senders: Rc::default(),
+                pins: Rc::default(),
+                family: crate::config::Family::Both,
                 pace: Pace::default(),
                 sign: false,
                 otherwise,

@@ -47,6 +47,8 @@ fn words(error: &io::Error) -> TlsError {
         Some(
             why @ (rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented),
         ) => TlsError::Certificate(why.to_string()),
+        // The judge's own words.
+        Some(rustls::Error::General(why)) => TlsError::Certificate(why.clone()),
         _ => TlsError::Failed(error.to_string()),
     }
 }

@@ -1,7 +1,13 @@
 //! Whether a server's certificate is good enough: the same for both engines.
 
 use super::TlsError;
-use crate::{limits, time::Wall};
+use crate::{
+    limits,
+    sys::{Digest, Match},
+    time::Wall,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest;
 use rustls::{
     CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
     client::{
@@ -65,32 +71,51 @@ impl Authorities {
 /// Judges one server's certificate, at one time.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
-    /// `None`: anything goes.
-    verifier: Option<Arc<WebPkiServerVerifier>>,
+    rule: Rule,
     name: ServerName<'static>,
     date: Option<UnixTime>,
     schemes: Vec<SignatureScheme>,
 }
 
+/// What must be right.
+#[derive(Clone, Debug)]
+enum Rule {
+    /// Nothing.
+    Anything,
+    /// Chain, name and dates.
+    Chain(Arc<WebPkiServerVerifier>),
+    /// It must be one of these, or be issued by one.
+    Match(Arc<[Match]>),
+}
+
 impl Judge {
+    pub(super) fn matching(
+        matches: Arc<[Match]>,
+        name: ServerName<'static>,
+        date: Option<Wall>,
+        provider: &CryptoProvider,
+    ) -> Judge {
+        let schemes = provider.signature_verification_algorithms.supported_schemes();
+        Judge { rule: Rule::Match(matches), name, date: moment(date), schemes }
+    }
+
     pub(super) fn strict(
         verifier: Arc<WebPkiServerVerifier>,
         name: ServerName<'static>,
         date: Option<Wall>,
     ) -> Judge {
-        let date = date.map(|wall| UnixTime::since_unix_epoch(Duration::from_secs(wall.0)));
         let schemes = verifier.supported_verify_schemes();
-        Judge { verifier: Some(verifier), name, date, schemes }
+        Judge { rule: Rule::Chain(verifier), name, date: moment(date), schemes }
     }
 
     pub(super) fn lenient(name: ServerName<'static>, provider: &CryptoProvider) -> Judge {
         let schemes = provider.signature_verification_algorithms.supported_schemes();
-        Judge { verifier: None, name, date: None, schemes }
+        Judge { rule: Rule::Anything, name, date: None, schemes }
     }
 
-    /// Nothing passes that does not bear the name and end at an authority.
+    /// Not everything passes.
     pub(super) fn is_strict(&self) -> bool {
-        self.verifier.is_some()
+        !matches!(self.rule, Rule::Anything)
     }
 
     pub(super) fn name(&self) -> &ServerName<'static> {
@@ -104,10 +129,60 @@ impl Judge {
     /// (DESIGN §1.7), and a stolen key of an expired certificate is the least of a clockless
     /// device's dangers.
     pub(super) fn check(&self, chain: &[CertificateDer<'_>]) -> Result<(), Error> {
-        let Some(verifier) = &self.verifier else { return Ok(()) };
+        if !self.is_strict() {
+            return Ok(());
+        }
         let Some((end_entity, others)) = chain.split_first() else {
             return Err(Error::NoCertificatesPresented);
         };
+        match &self.rule {
+            Rule::Anything => Ok(()),
+            Rule::Chain(verifier) => self.check_chain(verifier, end_entity, others),
+            Rule::Match(matches) => self.check_match(matches, end_entity, others),
+        }
+    }
+
+    /// The certificate is described, or one above it; then that one is the authority.
+    fn check_match(
+        &self,
+        matches: &[Match],
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
+        let own = |it: &&Match| !it.authority && is(it, end_entity);
+        if matches.iter().any(|it| own(&it)) {
+            return Ok(());
+        }
+        let mut roots = RootCertStore::empty();
+        for it in matches.iter().filter(|it| it.authority) {
+            // The whole certificate may be in DNS, and need not be sent then.
+            let given = (it.digest == Digest::Whole && !it.key)
+                .then(|| CertificateDer::from(it.data.clone()));
+            for certificate in others.iter().filter(|c| is(it, c)).chain(&given) {
+                // What cannot be read as an authority is none.
+                drop(roots.add(certificate.clone().into_owned()));
+            }
+        }
+        if roots.is_empty() {
+            let key = key(end_entity).map_or("unreadable".into(), |key| {
+                format!("sha256/{}", STANDARD.encode(digest::digest(&digest::SHA256, &key)))
+            });
+            let words = format!("it is not the one that was described: its key is {key}");
+            return Err(Error::General(words));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        self.check_chain(&verifier, end_entity, others)
+    }
+
+    fn check_chain(
+        &self,
+        verifier: &WebPkiServerVerifier,
+        end_entity: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+    ) -> Result<(), Error> {
         let epoch = UnixTime::since_unix_epoch(Duration::from_secs(limits::CLOCK_EPOCH_SECONDS));
         let mut at = self.date.unwrap_or(epoch);
         for _ in 0..limits::TLS_CHAIN {
@@ -132,7 +207,9 @@ impl Judge {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Error> {
-        let Some(_) = &self.verifier else { return Ok(()) };
+        if !self.is_strict() {
+            return Ok(());
+        }
         // RFC 8446 §4.2.3: no PKCS #1 v1.5 and no SHA-1 here, and each curve has its hash.
         let in_tls13 = matches!(
             scheme,
@@ -158,6 +235,30 @@ impl Judge {
     }
 }
 
+fn moment(date: Option<Wall>) -> Option<UnixTime> {
+    date.map(|wall| UnixTime::since_unix_epoch(Duration::from_secs(wall.0)))
+}
+
+/// The public key of a certificate, as it stands there; `None` where it cannot be read.
+fn key(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
+    Some(parsed.subject_public_key_info().as_ref().to_vec())
+}
+
+/// Is it the one that is described?
+fn is(it: &Match, certificate: &CertificateDer<'_>) -> bool {
+    let Some(octets) =
+        (if it.key { key(certificate) } else { Some(certificate.as_ref().to_vec()) })
+    else {
+        return false;
+    };
+    match it.digest {
+        Digest::Whole => octets == it.data,
+        Digest::Sha256 => digest::digest(&digest::SHA256, &octets).as_ref() == it.data,
+        Digest::Sha512 => digest::digest(&digest::SHA512, &octets).as_ref() == it.data,
+    }
+}
+
 impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
@@ -178,9 +279,14 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.verifier {
-            Some(verifier) => verifier.verify_tls12_signature(message, certificate, signed),
-            None => Ok(HandshakeSignatureValid::assertion()),
+        match &self.rule {
+            Rule::Chain(verifier) => verifier.verify_tls12_signature(message, certificate, signed),
+            Rule::Match(_) => {
+                let known = rustls::crypto::ring::default_provider();
+                let known = &known.signature_verification_algorithms;
+                rustls::crypto::verify_tls12_signature(message, certificate, signed, known)
+            }
+            Rule::Anything => Ok(HandshakeSignatureValid::assertion()),
         }
     }
 
@@ -190,9 +296,14 @@ impl ServerCertVerifier for Judge {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.verifier {
-            Some(verifier) => verifier.verify_tls13_signature(message, certificate, signed),
-            None => Ok(HandshakeSignatureValid::assertion()),
+        match &self.rule {
+            Rule::Chain(verifier) => verifier.verify_tls13_signature(message, certificate, signed),
+            Rule::Match(_) => {
+                let known = rustls::crypto::ring::default_provider();
+                let known = &known.signature_verification_algorithms;
+                rustls::crypto::verify_tls13_signature(message, certificate, signed, known)
+            }
+            Rule::Anything => Ok(HandshakeSignatureValid::assertion()),
         }
     }
 

@@ -46,6 +46,8 @@ impl Engines {
 
     fn judge(&self, name: &str, trust: Trust) -> Result<Judge, TlsError> {
         let name = ServerName::try_from(plain(name));
+        // What is no name is not sent (RFC 6066 §3 forbids addresses), and need not always match.
+        let nobody = || ServerName::IpAddress(PkiIp::V4(PkiIpv4::from([0; 4])));
         match trust {
             Trust::Verify => {
                 let name = name.map_err(|_| {
@@ -53,10 +55,12 @@ impl Engines {
                 })?;
                 Ok(Judge::strict(self.authorities.verifier()?, name, self.clock.wall()))
             }
-            // What is no name is not sent (RFC 6066 §3 forbids addresses) and need not match.
+            Trust::Match(matches) => {
+                let name = name.unwrap_or_else(|_| nobody());
+                Ok(Judge::matching(matches, name, self.clock.wall(), &self.provider))
+            }
             Trust::Opportunistic => {
-                let nobody = ServerName::IpAddress(PkiIp::V4(PkiIpv4::from([0; 4])));
-                Ok(Judge::lenient(name.unwrap_or(nobody), &self.provider))
+                Ok(Judge::lenient(name.unwrap_or_else(|_| nobody()), &self.provider))
             }
         }
     }

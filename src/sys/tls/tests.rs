@@ -572,3 +572,6 @@ fn what_embedded_tls_does_not_know_breaks_one_connection_and_gets_rustls_the_nex
         assert!(client.names.borrow().0.contains_key(NAME));
     });
 }
+
+#[path = "match_tests.rs"]
+mod matching;

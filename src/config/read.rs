@@ -4,7 +4,7 @@ use super::{
     Alias, CertificateFiles, Config, Document, Family, Kind, Limits, Listen, Network, Pace,
     Pattern, Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
-    providers::{self, Senders},
+    providers::{self, Profile, Senders},
     secrets::{self, Password},
     table::keys_below,
     values,
@@ -393,26 +393,8 @@ impl Reader {
 
     fn route(&mut self, node: &Node, services: &BTreeMap<String, Provider>) -> Option<Route> {
         let pattern = self.text(&node.child("for"), values::pattern);
-        let via_node = node.child("via");
         let profile = self.text(&node.child("provider"), providers::profile);
-        let known = profile.as_ref().and_then(|p| p.via.as_deref()).and_then(values::via);
-        if via_node.value.is_none() && known.is_none() {
-            let example = profile.as_ref().and_then(|profile| profile.example.clone());
-            let allowed = match example {
-                Some(example) => format!("your server there, such as {example}"),
-                None => via_node.setting().allowed(),
-            };
-            self.problem(&via_node, "nothing", allowed);
-        }
-        let via = match via_node.text() {
-            // `user:password@server` is how a secret would come to stand here.
-            Some(text) if text.contains('@') => {
-                let allowed = via_node.setting().allowed();
-                self.problem(&via_node, "something with an @ in it", allowed);
-                None
-            }
-            _ => self.text(&via_node, values::via).or(known),
-        };
+        let via = self.via(&node.child("via"), profile.as_ref());
         let from = self.text(&node.child("from"), values::pattern).unwrap_or(Pattern::Any);
         let client = self.text(&node.child("client"), values::client);
         let senders = self.senders(&node.child("senders"));
@@ -432,6 +414,11 @@ impl Reader {
         let senders = address.map_or(senders, |address| Rc::from([address]));
         let secret = self.route_secret(node, &user_node);
         let grant = self.grant(node, services);
+        let pins_node = node.child("pins");
+        if matches!(via, Some(Via::Mx | Via::Discard)) && pins_node.value.is_some() {
+            let found = "pins without a server";
+            self.problem(&pins_node, found, "pins only for a server that is named");
+        }
         for (word, name) in [(Via::Mx, "mx"), (Via::Discard, "discard")] {
             if via.as_ref() == Some(&word) && user_node.value.is_some() {
                 let found = format!("a login for {name}");
@@ -458,6 +445,28 @@ impl Reader {
             pace,
             sign,
         })
+    }
+
+    /// The server, where it is given or its provider has one.
+    fn via(&mut self, via_node: &Node, profile: Option<&Profile>) -> Option<Via> {
+        let known = profile.and_then(|p| p.via.as_deref()).and_then(values::via);
+        if via_node.value.is_none() && known.is_none() {
+            let example = profile.and_then(|profile| profile.example.clone());
+            let allowed = match example {
+                Some(example) => format!("your server there, such as {example}"),
+                None => via_node.setting().allowed(),
+            };
+            self.problem(via_node, "nothing", allowed);
+        }
+        match via_node.text() {
+            // `user:password@server` is how a secret would come to stand here.
+            Some(text) if text.contains('@') => {
+                let allowed = via_node.setting().allowed();
+                self.problem(via_node, "something with an @ in it", allowed);
+                None
+            }
+            _ => self.text(via_node, values::via).or(known),
+        }
     }
 
     fn pace(&mut self, route: &Node, known: Pace) -> Pace {

@@ -497,6 +497,8 @@ fn a_certificate_is_pinned_by_its_key_or_its_fingerprint() {
     for count in [limits::PINS, limits::PINS + 1] {
         assert_eq!(read(&with(json!(vec![&key; count]))).is_ok(), count == limits::PINS);
     }
+    let mx = json!({"routes": [{"for": "*", "via": "mx", "pins": [key]}]});
+    assert_eq!(bad(&mx), ["routes[0].pins"], "anybody may be at the other end");
     let route = |ip: &str| json!({"routes": [{"for": "*", "via": "nas.lan", "ip": ip}]});
     assert_eq!(good(&route("6")).routes[0].family, Family::V6);
     assert_eq!(bad(&route("5")), ["routes[0].ip"]);

@@ -97,8 +97,9 @@ struct Live {
     asking: bool,
     /// When a token was had last.
     had: Option<Instant>,
-    /// The service said no; why. It is not asked again before a person has signed in.
-    ended: Option<String>,
+    /// The service said no: why, and how often a person had wanted everything tried now. Unless
+    /// one wants it, it is not asked again before somebody has signed in.
+    ended: Option<(String, u64)>,
     /// It is not asked again before that, unless a person wants it.
     later: Option<Later>,
     failures: u32,
@@ -132,7 +133,7 @@ impl Grants {
         let key = SignInKey::from(grant);
         let live = self.live.borrow();
         let live = live.get(&key);
-        if let Some(why) = live.and_then(|live| live.ended.clone()) {
+        if let Some((why, _)) = live.and_then(|live| live.ended.clone()) {
             return Standing::Ended(why);
         }
         let kept = self.kept.borrow();
@@ -177,7 +178,7 @@ impl Grants {
         let now = way.sys.clock.now();
         let mut live = self.live.borrow_mut();
         let live = live.entry(key.clone()).or_default();
-        if let Some(why) = &live.ended {
+        if let Some((why, _)) = live.ended.as_ref().filter(|(_, seen)| *seen == way.urgent) {
             return Hand::Missing(refused(key, why));
         }
         if let Some((token, _)) = live.access.as_ref().filter(|(_, until)| now < *until) {
@@ -215,7 +216,8 @@ impl Grants {
                     // Somebody may have signed in while we asked.
                     let same = self.kept.borrow().0.get(&key).is_none_or(|k| k.refresh == refresh);
                     if same {
-                        self.with(&key, |live| live.ended = Some(why.clone()));
+                        let ended = Some((why.clone(), way.urgent));
+                        self.with(&key, |live| live.ended = ended);
                     }
                     return Err(refused(&key, &why));
                 }

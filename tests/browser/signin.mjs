@@ -29,7 +29,7 @@ export default function chapter(test) {
     await page.getByText("Nobody has signed in at 127.0.0.1 as me@example.org yet").first().waitFor();
     await page.getByRole("link", { name: "Sign in" }).click();
     await heading(page, "Sign in").waitFor();
-    await button(page, "Sign in").click();
+    await button(page, "Sign in, and come back here").click();
     await page.getByRole("link", { name: "Open the service’s page" }).click();
     await page.getByText("Signed in as me@example.org at 127.0.0.1.").waitFor();
     await page.getByText("Signed in since").waitFor();
@@ -46,7 +46,7 @@ export default function chapter(test) {
     const page = await t.page(relay, "sign-in");
     await button(page, "Sign in").click();
     const link = await page.getByRole("link", { name: "Open the service’s page" }).getAttribute("href");
-    const address = page.getByLabel("If it does not come back here by itself");
+    const address = page.getByLabel("The address", { exact: true });
     await address.fill("I do not know");
     await button(page, "Done").click();
     await page.getByText("neither an address with a code in it").waitFor();

@@ -9,12 +9,22 @@ use crate::{
     limits,
     relay::{
         pace::{Meter, is_bounded},
-        route,
+        route::{self, Destination, NextHop},
         trace::Event,
     },
     time::Instant,
 };
 use std::rc::Rc;
+
+/// What is counted together: an account, or all that goes straight to the mail servers of domains.
+fn meter(destination: &Destination) -> String {
+    match destination.next {
+        NextHop::Smarthost(..) => account(destination),
+        NextHop::Mx(_) => DIRECT.to_string(),
+    }
+}
+
+const DIRECT: &str = "mx";
 
 impl Lanes {
     /// When the next message may go on this lane; `None`: now.
@@ -25,7 +35,7 @@ impl Lanes {
         }
         let now = self.relay.sys.clock.now();
         let meters = self.meters.borrow();
-        meters.get(&account(&lane.destination))?.next(pace, now)
+        meters.get(&meter(&lane.destination))?.next(pace, now)
     }
 
     /// A message goes on this lane.
@@ -33,7 +43,11 @@ impl Lanes {
         if is_bounded(&lane.destination.pace) {
             let now = self.relay.sys.clock.now();
             let mut meters = self.meters.borrow_mut();
-            meters.entry(account(&lane.destination)).or_default().count(now);
+            // Address literals are ways of their own, and anybody may write some.
+            if meters.len() >= limits::LANES {
+                meters.clear();
+            }
+            meters.entry(meter(&lane.destination)).or_default().count(now);
         }
     }
 
@@ -69,8 +83,8 @@ impl Lanes {
     /// Meters of ways that there are no more are forgotten.
     pub(super) fn forget_meters(&self) {
         let ways = route::smarthosts(&self.relay.config());
-        let ways: Vec<String> = ways.iter().map(|(_, way)| account(way)).collect();
-        let is_there = |way: &String, _: &mut Meter| ways.contains(way);
+        let ways: Vec<String> = ways.iter().map(|(_, way)| meter(way)).collect();
+        let is_there = |way: &String, _: &mut Meter| way == DIRECT || ways.contains(way);
         self.meters.borrow_mut().retain(is_there);
     }
 }

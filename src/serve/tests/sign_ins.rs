@@ -290,6 +290,9 @@ fn a_revoked_sign_in_holds_mail_back_until_somebody_signs_in_again() {
     let problems = home.problems();
     assert!(problems.len() == 1 && problems[0].contains("expired or revoked"), "{problems:?}");
     assert_eq!(home.row().state, SignInState::Ended);
+    home.house.running.relay.hasten_all();
+    home.house.pass(60);
+    assert_eq!(home.service.count(), asked + 2, "but a person may want to know");
     let reason = home.house.rows().remove(0).reason;
     assert!(reason.contains("me@example.org has to sign in at 127.0.0.1"), "{reason}");
     assert!(home.metrics().contains("at=\"127.0.0.1\"} 0\n"));

@@ -5,6 +5,11 @@ import { ask, attempt, copyButton, field, form, get, h, moment, note, post, toas
 /** The address where nobody listens, and from where a person brings the answer. */
 const NOBODY = "http://localhost";
 
+/** Services send a browser back over https, or on its own machine. */
+const mayComeBack =
+  location.hostname !== "localhost" &&
+  (location.protocol === "https:" || /^(127\.|\[::1\])/.test(location.hostname));
+
 const STATES = {
   missing: ["wait", "Nobody has signed in yet"],
   waiting: ["wait", "A code is to be typed"],
@@ -60,10 +65,21 @@ export function signInView(view, returned) {
             type: "button",
             class: row.state === "good" || begun.has(row.route) ? "" : "main",
             "data-key": "link" + row.route,
-            onclick: () => attempt(() => byLink(row)),
+            onclick: () => attempt(() => byLink(row, location.hostname === "localhost")),
           },
           row.state === "good" ? "Sign in again" : "Sign in",
         ),
+        mayComeBack &&
+          h(
+            "button",
+            {
+              type: "button",
+              "data-key": "back" + row.route,
+              title: "Only where the address of this page is registered with the service",
+              onclick: () => attempt(() => byLink(row, true)),
+            },
+            "Sign in, and come back here",
+          ),
         row.codes &&
           h(
             "button",
@@ -82,11 +98,11 @@ export function signInView(view, returned) {
       ),
     );
   };
-  const byLink = async (row) => {
+  const byLink = async (row, back) => {
     const { link, redirect } = await post("/api/sign-ins", {
       route: row.route,
       by: "link",
-      page: location.origin,
+      page: back ? location.origin : null,
     });
     begun.set(row.route, steps(link, redirect));
     await view.reload();

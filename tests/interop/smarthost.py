@@ -161,11 +161,11 @@ def a_certificate_that_nobody_signed_is_pinned_or_its_authority_named():
     made = folder("tmp") + "/own"
     subprocess.run("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=Own -keyout {m}-ca.key -out {m}-ca.pem -addext"
                    " basicConstraints=critical,CA:TRUE && openssl req -newkey rsa:2048 -nodes -subj /CN=x -keyout {m}.key -out {m}.csr &&"
-                   " printf 'subjectAltName=DNS:s40.test' > {m}.ext && openssl x509 -req -in {m}.csr -CA {m}-ca.pem -CAkey {m}-ca.key"
+                   " printf 'subjectAltName=DNS:mx.s40.test' > {m}.ext && openssl x509 -req -in {m}.csr -CA {m}-ca.pem -CAkey {m}-ca.key"
                    " -CAcreateserial -days 30 -extfile {m}.ext -out {m}.pem".format(m=made), shell=True, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(made + ".pem", made + ".key")
-    routes = [{"for": "*", "via": "s40.test:10025", "tls": "verify"}]
+    routes = [{"for": "*", "via": "mx.s40.test:10025", "tls": "verify"}]
     w = Waypost("authority", {"routes": routes, "tls": {"authorities": made + "-ca.pem"}})
     with Script("s40", tls=context) as server:
         letter = Letter(to="carol@anywhere.example")

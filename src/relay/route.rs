@@ -51,6 +51,22 @@ impl Hash for Destination {
 }
 
 impl Destination {
+    /// Without a login, and with nothing that a route may say beside.
+    pub fn new(next: NextHop, tls: TlsPolicy) -> Destination {
+        Destination {
+            next,
+            tls,
+            login: None,
+            grant: None,
+            senders: Rc::default(),
+            pins: Rc::default(),
+            family: Family::Both,
+            pace: Pace::default(),
+            sign: false,
+            otherwise: None,
+        }
+    }
+
     /// Who logs in there.
     pub fn user(&self) -> Option<&str> {
         let by_login = self.login.as_ref().map(|login| login.user.as_str());
@@ -110,12 +126,7 @@ pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
         Some(address) => NextHop::Smarthost(address.to_string(), config.delivery_port),
         None => NextHop::Mx(bare(to.domain()).to_string()),
     };
-    let by_mx = |tls, sign| {
-        let (login, grant, senders, pace) = (None, None, Rc::default(), Pace::default());
-        let (pins, family, otherwise) = (Rc::default(), Family::Both, None);
-        let next = direct();
-        Destination { next, tls, login, grant, senders, pins, family, pace, sign, otherwise }
-    };
+    let by_mx = |tls, sign| Destination { sign, ..Destination::new(direct(), tls) };
     let routes = choose(&config.routes, whence, to);
     if routes.first().is_some_and(|first| first.via == Via::Discard) {
         return Hop::Discard;
@@ -159,10 +170,16 @@ fn smarthost(route: &Route) -> Option<Destination> {
         in_clear: may_be_in_clear(route.tls, host),
     });
     let next = NextHop::Smarthost(host.clone(), *port);
-    let (tls, sign, grant) = (route.tls, route.sign, route.grant.clone());
-    let (senders, pace, family) = (route.senders.clone(), route.pace, route.family);
-    let (pins, otherwise) = (route.pins.clone(), None);
-    Some(Destination { next, tls, login, grant, senders, pins, family, pace, sign, otherwise })
+    Some(Destination {
+        login,
+        grant: route.grant.clone(),
+        senders: route.senders.clone(),
+        pins: route.pins.clone(),
+        family: route.family,
+        pace: route.pace,
+        sign: route.sign,
+        ..Destination::new(next, route.tls)
+    })
 }
 
 /// May a password or token be said without encryption?

@@ -141,7 +141,10 @@ pub async fn load(sys: &Sys, files: &Files) -> Result<Loaded, Unloaded> {
     if open != was {
         write(sys, files, &open, &secrets).await.map_err(|e| Unloaded::Disk(unwritten(&e)))?;
     }
-    let sign_ins = read(sys, grants::FILE).await?;
+    // One that is damaged is told, and keeps nobody from starting.
+    let sign_ins = octets(sys, grants::FILE, limits::SECRETS_BYTES).await;
+    let sign_ins = sign_ins.map_err(Unloaded::Disk)?;
+    let sign_ins = String::from_utf8_lossy(&sign_ins).into_owned();
     Ok(Loaded { document: joined, config, secrets, sign_ins })
 }
 
@@ -154,8 +157,7 @@ fn unwritten(error: &io::Error) -> String {
 }
 
 async fn read(sys: &Sys, path: &str) -> Result<String, Unloaded> {
-    let secret = [SECRETS, grants::FILE].contains(&path);
-    let most = if secret { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
+    let most = if path == SECRETS { limits::SECRETS_BYTES } else { limits::CONFIG_BYTES };
     let octets = octets(sys, path, most).await.map_err(Unloaded::Disk)?;
     String::from_utf8(octets).map_err(|_| Unloaded::one(format!("{path} is not text in UTF-8")))
 }
@@ -396,6 +398,7 @@ impl Control {
         let (octets, message) = room(&new);
         relay.spool.resize(octets, message);
         self.certify().await;
+        self.authorize().await;
         self.load_keys().await;
         if let Some(doors) = self.doors.get() {
             self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
@@ -442,6 +445,24 @@ impl Control {
         }
     }
 
+    /// Believe the authorities that are configured, and where they cannot be read, those before.
+    pub async fn authorize(&self) {
+        let said = self.authorize_or_say().await.err();
+        self.trouble("tls.authorities", said.as_slice());
+    }
+
+    async fn authorize_or_say(&self) -> Result<(), String> {
+        let (sys, config) = (&self.relay.sys, self.relay.config());
+        let Some(file) = &config.authorities else {
+            return sys.tls.authorities(&[]).map_err(|error| error.to_string());
+        };
+        let octets = octets(sys, file, limits::AUTHORITIES_BYTES).await?;
+        if octets.is_empty() || octets.len() > limits::AUTHORITIES_BYTES {
+            return Err(format!("{file} is missing, empty or too long"));
+        }
+        sys.tls.authorities(&octets).map_err(|error| format!("{file}: {error}"))
+    }
+
     async fn certify_or_say(&self) -> Result<(), String> {
         const CERTIFICATE: &str = "tls/self-signed.pem";
         const KEY: &str = "tls/self-signed.key";
@@ -451,19 +472,6 @@ impl Control {
             Some(files) => (files.certificate.as_str(), files.key.as_str()),
             None => (CERTIFICATE, KEY),
         };
-        let authorities = match &config.authorities {
-            Some(file) => {
-                let octets = octets(sys, file, limits::AUTHORITIES_BYTES).await?;
-                if octets.is_empty() || octets.len() > limits::AUTHORITIES_BYTES {
-                    return Err(format!("{file} is missing, empty or too long"));
-                }
-                octets
-            }
-            None => Vec::new(),
-        };
-        let loaded = sys.tls.authorities(&authorities);
-        loaded
-            .map_err(|e| format!("{}: {e}", config.authorities.as_deref().unwrap_or_default()))?;
         let mut pem = read(sys, certificate).await?;
         let mut secret = read(sys, key).await?;
         let own = config.tls.is_none();

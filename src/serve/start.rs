@@ -97,6 +97,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     queue_up(&relay, &recovered);
     let control = Rc::new(Control::new(relay.clone(), files, loaded));
     control.certify().await;
+    control.authorize().await;
     control.load_keys().await;
     let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone()));
     let web = Web::new(sys.clone(), office);

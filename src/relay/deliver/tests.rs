@@ -3,7 +3,6 @@
 mod world;
 
 use super::*;
-use crate::config::Pace;
 use crate::proto::{
     mail::address::Address,
     sasl::Secret,
@@ -13,7 +12,6 @@ use std::{
     cell::Cell,
     future::ready,
     net::{IpAddr, Ipv4Addr},
-    rc::Rc,
 };
 use world::{Knock, Rules, World, server};
 
@@ -82,18 +80,7 @@ impl Freight for Crate {
 
 fn mx() -> Destination {
     let next = NextHop::Mx("y.example".into());
-    Destination {
-        next,
-        tls: TlsPolicy::May,
-        login: None,
-        grant: None,
-        senders: Rc::default(),
-        pins: Rc::default(),
-        family: crate::config::Family::Both,
-        pace: Pace::default(),
-        sign: true,
-        otherwise: None,
-    }
+    Destination { sign: true, ..Destination::new(next, TlsPolicy::May) }
 }
 
 fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
@@ -103,18 +90,7 @@ fn smarthost(port: u16, tls: TlsPolicy, login: bool) -> Destination {
         Login { user: "tim".into(), secret, in_clear }
     });
     let next = NextHop::Smarthost("one.example".into(), port);
-    Destination {
-        next,
-        tls,
-        login,
-        grant: None,
-        senders: Rc::default(),
-        pins: Rc::default(),
-        family: crate::config::Family::Both,
-        pace: Pace::default(),
-        sign: false,
-        otherwise: None,
-    }
+    Destination { login, ..Destination::new(next, tls) }
 }
 
 fn run(

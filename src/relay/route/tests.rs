@@ -127,18 +127,7 @@ fn without_a_route_mail_goes_by_mx_encrypted_where_offered() {
         };
         let next = NextHop::Mx("example.org".into());
         let tls = TlsPolicy::May;
-        let expected = Destination {
-            next,
-            tls,
-            login: None,
-            grant: None,
-            senders: Rc::default(),
-            pins: Rc::default(),
-            family: crate::config::Family::Both,
-            pace: Pace::default(),
-            sign: true,
-            otherwise: None,
-        };
+        let expected = Destination { sign: true, ..Destination::new(next, tls) };
         assert_eq!(destination, expected);
     }
 }
@@ -194,18 +183,7 @@ fn an_exception_from_the_smarthost_goes_by_mx() {
     config.routes = vec![via(Pattern::Any, "smart.example"), exception];
     let next = NextHop::Mx("example.org".into());
     let tls = TlsPolicy::Require;
-    let expected = Destination {
-        next,
-        tls,
-        login: None,
-        grant: None,
-        senders: Rc::default(),
-        pins: Rc::default(),
-        family: crate::config::Family::Both,
-        pace: Pace::default(),
-        sign: false,
-        otherwise: None,
-    };
+    let expected = Destination::new(next, tls);
     assert_eq!(
         route(&config, &Whence::default(), &address("x@example.org")),
         Hop::Remote(expected)
@@ -288,18 +266,7 @@ fn equal_destinations_share_their_hash() {
     let login =
         Login { user: "me".into(), secret: Secret::Password("secret".into()), in_clear: false };
     let (tls, login) = (TlsPolicy::Verify, Some(login));
-    let one = Destination {
-        next,
-        tls,
-        login,
-        grant: None,
-        senders: Rc::default(),
-        pins: Rc::default(),
-        family: crate::config::Family::Both,
-        pace: Pace::default(),
-        sign: false,
-        otherwise: None,
-    };
+    let one = Destination { login, ..Destination::new(next, tls) };
     assert_eq!(hash(&one), hash(&one.clone()));
     assert_ne!(hash(&one), hash(&Destination { tls: TlsPolicy::May, ..one.clone() }));
 }

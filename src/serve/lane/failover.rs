@@ -103,26 +103,11 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Pace;
     use crate::{config::TlsPolicy, proto::status::Status};
 
     fn lane(next: NextHop, otherwise: Option<Box<Destination>>) -> Lane {
         let tls = TlsPolicy::May;
-        Lane::new(
-            1,
-            &Destination {
-                next,
-                tls,
-                login: None,
-                grant: None,
-                senders: Rc::default(),
-                pins: Rc::default(),
-                family: crate::config::Family::Both,
-                pace: Pace::default(),
-                sign: false,
-                otherwise,
-            },
-        )
+        Lane::new(1, &Destination { otherwise, ..Destination::new(next, tls) })
     }
 
     #[test]

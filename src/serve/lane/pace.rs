@@ -41,13 +41,13 @@ impl Lanes {
     /// A message goes on this lane.
     pub(super) fn count(&self, lane: &Lane) {
         if is_bounded(&lane.destination.pace) {
-            let now = self.relay.sys.clock.now();
-            let mut meters = self.meters.borrow_mut();
-            // Address literals are ways of their own, and anybody may write some.
-            if meters.len() >= limits::LANES {
-                meters.clear();
+            let (now, way) = (self.relay.sys.clock.now(), meter(&lane.destination));
+            let is_known = self.meters.borrow().contains_key(&way);
+            // Address literals are ways of their own, and there may be any number.
+            if !is_known && self.meters.borrow().len() >= limits::LANES {
+                self.forget_meters();
             }
-            meters.entry(meter(&lane.destination)).or_default().count(now);
+            self.meters.borrow_mut().entry(way).or_default().count(now);
         }
     }
 

@@ -343,3 +343,25 @@ fn a_start_that_fails_tells_a_wrong_configuration_from_a_failing_disk() {
         }
     }
 }
+
+#[test]
+fn authorities_that_cannot_be_read_are_told_and_take_nothing_else_away() {
+    use crate::limits::AUTHORITIES_BYTES;
+    let about = r#""hostname": "relay.test", "tls": {"authorities": "my-ca.pem"},"#;
+    let config = CONFIG.replace(r#""hostname": "relay.test","#, about);
+    for (octets, fine) in
+        [(0, false), (1, true), (AUTHORITIES_BYTES, true), (AUTHORITIES_BYTES + 1, false)]
+    {
+        let world = World::new();
+        world.files.borrow_mut().insert("waypost.json".into(), config.clone().into());
+        if octets > 0 {
+            world.files.borrow_mut().insert("my-ca.pem".into(), vec![b'x'; octets]);
+        }
+        let house = House::open(world);
+        let problems = house.running.control.problems();
+        let told = problems.iter().any(|problem| problem.key == "tls.authorities");
+        assert_eq!(told, !fine, "{octets}: {problems:?}");
+        let served = house.world.log.borrow().iter().any(|line| line.starts_with("certificate "));
+        assert!(served, "the relay's own certificate is there all the same");
+    }
+}

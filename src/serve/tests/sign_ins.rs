@@ -485,7 +485,8 @@ fn a_board_without_a_clock_signs_in_all_the_same() {
 #[test]
 fn a_damaged_file_is_told_and_written_anew_by_signing_in() {
     let home = Home::signed_in();
-    home.house.world.files.borrow_mut().insert("sign-ins.json".into(), b"{\"sign_".to_vec());
+    let damaged = b"{\"sign_\xff".to_vec();
+    home.house.world.files.borrow_mut().insert("sign-ins.json".into(), damaged);
     let home = home.restart();
     home.service.gives("access-1", 3600, LASTING);
     let problems = home.problems();

@@ -149,3 +149,20 @@ fn mail_waits_for_a_person_where_one_way_refuses_the_login_and_no_other_takes_it
     house.pass(86_400);
     assert_eq!(taken(&house), (0, 1));
 }
+
+#[test]
+fn a_server_is_reached_by_the_kind_of_address_that_its_route_wants() {
+    for (ip, there) in [("4", true), ("6", false)] {
+        let route = format!(r#""tls": "none", "ip": "{ip}"}}"#);
+        let house = House::with(&CONFIG.replace(r#""tls": "may"}"#, &route));
+        house.world.server(SMARTHOST);
+        house.send("camera@home.test", &["me@example.org"], "alarm");
+        house.pass(1);
+        assert_eq!(house.world.mail.borrow().len(), usize::from(there), "{ip}");
+        if !there {
+            assert!(house.world.knocks.borrow().is_empty());
+            let reason = house.rows().remove(0).reason;
+            assert!(reason.contains("192.0.2.25 has no IPv6 address"), "{reason}");
+        }
+    }
+}

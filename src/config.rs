@@ -64,10 +64,14 @@ pub struct Config {
     pub signing: Vec<Signing>,
     /// Name servers; empty: as /etc/resolv.conf says.
     pub dns: Vec<SocketAddr>,
+    /// What name servers on other machines say of signatures is believed.
+    pub dns_trusted: bool,
     /// Port for deliveries by MX.
     pub delivery_port: u16,
     /// IPv6 addresses of remotes are used.
     pub delivery_ipv6: bool,
+    /// MTA-STS and DANE count.
+    pub delivery_policies: bool,
     /// When to try again.
     pub retry: Retry,
     /// Bounds that a person may set.

@@ -686,3 +686,17 @@ pub const SIGN_IN_WARNING: Duration = Duration::from_hours(72);
 pub const SIGN_IN_LOOK: Duration = Duration::from_secs(2);
 /// Sign-ins that may be under way at once.
 pub const SIGN_INS: usize = 8;
+/// Longest time for which a domain's policy counts. RFC 8461 §3.2.
+pub const STS_AGE_MAX: Duration = Duration::from_hours(8766);
+/// Names of mail servers in a policy.
+pub const STS_PATTERNS: usize = 64;
+/// Policies remembered; the one that ends soonest makes way.
+pub const STS_POLICIES: usize = 128;
+/// A policy is looked at again after so long, though it may count for longer. RFC 8461 §3.3, §10.2.
+pub const STS_REFRESH: Duration = Duration::from_hours(24);
+/// A policy that could not be had is not asked for again before that. RFC 8461 §3.3.
+pub const STS_RETRY: Duration = Duration::from_mins(5);
+/// Time for a policy to be had; meanwhile mail for that domain waits.
+pub const STS_WAIT: Duration = Duration::from_secs(30);
+/// Time for the index to say which policies it has, or to take one.
+pub const STS_INDEX_WAIT: Duration = Duration::from_secs(5);

@@ -41,6 +41,7 @@ fn nothing_at_all_is_a_configuration_on_loopback() {
         (None, None, None, None)
     );
     assert_eq!((config.delivery_port, config.delivery_ipv6), (25, true));
+    assert_eq!((config.dns_trusted, config.delivery_policies), (false, true));
     assert_eq!(config.maildir, "mail/{user}");
     let retry = Retry {
         first: Duration::from_mins(1),

@@ -474,6 +474,14 @@ pub const SETTINGS: &[Setting] = &[
         example: r#"["127.0.0.1:53"]"#,
     },
     Setting {
+        key: "dns_trusted",
+        kind: Kind::Flag,
+        default: "false",
+        help: "They check DNSSEC, and the way to them is safe. One on this machine counts so \
+               anyway.",
+        example: "true",
+    },
+    Setting {
         key: "delivery.port",
         kind: Kind::Number { min: 1, max: 65_535 },
         default: "25",
@@ -485,6 +493,13 @@ pub const SETTINGS: &[Setting] = &[
         kind: Kind::Flag,
         default: "true",
         help: "Use IPv6 to reach other servers.",
+        example: "false",
+    },
+    Setting {
+        key: "delivery.policies",
+        kind: Kind::Flag,
+        default: "true",
+        help: "Heed how domains want to be reached: MTA-STS, and DANE where DNS is signed.",
         example: "false",
     },
     Setting {
@@ -738,7 +753,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 17);
+        assert_eq!(keys("").len(), 18);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

@@ -5,7 +5,7 @@
 //! there.
 
 use crate::limits;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_proto::{
     op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode},
     rr::{DNSClass, Name, RData, Record, RecordType},
@@ -23,6 +23,10 @@ pub enum Kind {
     Mx,
     /// Texts.
     Txt,
+    /// Certificates of a service, at `_25._tcp.mx.example.org`. RFC 6698 §3.
+    Tlsa,
+    /// The names of an address, at what [`reverse_name`] gives.
+    Ptr,
 }
 
 /// A question: a name, as [`ascii_name`] gives it, and what is asked about it.
@@ -46,6 +50,23 @@ pub enum Data {
     Mx(u16, String),
     /// The strings of a text, one after the other. RFC 7208 §3.3.
     Txt(Vec<u8>),
+    /// A certificate.
+    Tlsa(Tlsa),
+    /// A host, as in `Mx`.
+    Ptr(String),
+}
+
+/// A certificate that DNS describes. RFC 6698 §2.1, with the numbers of RFC 7218.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tlsa {
+    /// Whose it is: 2 that of an authority (DANE-TA), 3 the server's own (DANE-EE).
+    pub usage: u8,
+    /// What of it counts: 0 all of it, 1 its public key.
+    pub selector: u8,
+    /// What `data` is of that: 0 itself, 1 its SHA-256, 2 its SHA-512.
+    pub matching: u8,
+    /// Octets.
+    pub data: Vec<u8>,
 }
 
 /// What a server says to a question.
@@ -113,12 +134,29 @@ pub fn ascii_name(domain: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(good)).then_some(text)
 }
 
-/// The octets of a question, for a datagram; TCP puts their number before them.
+/// The name at which the names of an address stand. RFC 1035 §3.5, RFC 3596 §2.5.
+pub fn reverse_name(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            let [a, b, c, d] = four.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(six) => {
+            let nibbles = six.octets().into_iter().rev().flat_map(|b| [b & 15, b >> 4]);
+            let labels: Vec<String> = nibbles.map(|nibble| format!("{nibble:x}")).collect();
+            format!("{}.ip6.arpa", labels.join("."))
+        }
+    }
+}
+
+/// The octets of a question, for a datagram; TCP puts their number before them. `ad`: we want to
+/// know whether the answer is authentic, and believe that server (RFC 6840 §5.7).
 ///
 /// `None` where the name is none.
-pub fn query(id: u16, question: &Question, payload: Payload) -> Option<Vec<u8>> {
+pub fn query(id: u16, question: &Question, payload: Payload, ad: bool) -> Option<Vec<u8>> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
+    message.metadata.authentic_data = ad;
     message.add_query(Query::query(wire_name(question)?, record_type(question.kind)));
     if payload == Payload::Large {
         let mut edns = Edns::new();
@@ -232,6 +270,13 @@ impl Chain {
             RData::AAAA(address) => Some(Data::Aaaa(address.0)),
             RData::MX(mx) => Some(Data::Mx(mx.preference, plain(&mx.exchange))),
             RData::TXT(text) => Some(Data::Txt(text.txt_data.concat())),
+            RData::TLSA(tlsa) => Some(Data::Tlsa(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            })),
+            RData::PTR(name) => Some(Data::Ptr(plain(&name.0))),
             _ => None,
         })
     }
@@ -261,6 +306,8 @@ fn record_type(kind: Kind) -> RecordType {
         Kind::Aaaa => RecordType::AAAA,
         Kind::Mx => RecordType::MX,
         Kind::Txt => RecordType::TXT,
+        Kind::Tlsa => RecordType::TLSA,
+        Kind::Ptr => RecordType::PTR,
     }
 }
 

@@ -8,3 +8,4 @@ pub mod oauth;
 pub mod sasl;
 pub mod smtp;
 pub mod status;
+pub mod sts;

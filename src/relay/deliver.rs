@@ -7,11 +7,13 @@
 //! 5321 §4.5.4.1).
 
 mod chunkless;
+mod demand;
 
 pub use chunkless::Chunkless;
+pub use demand::By;
 
 use crate::{
-    config::{Family, Pin, TlsPolicy},
+    config::Family,
     drive::{End, Handler, drive},
     limits,
     proto::{
@@ -29,9 +31,11 @@ use crate::{
         refusal::{self, At, waits_for_a_person},
         resolve::{Resolver, Trouble, is_inside},
         route::{Destination, NextHop},
+        sts::Policies,
     },
-    sys::{Digest, Match, Pending, Stream, Sys, TlsError, TlsFacts, Trust},
+    sys::{Pending, Stream, Sys, TlsError, TlsFacts},
 };
+use demand::Demand;
 use std::{
     io,
     net::{IpAddr, SocketAddr},
@@ -56,8 +60,20 @@ pub trait Freight {
 pub enum Note {
     /// There is a connection to this host.
     Connected(String),
-    /// It is encrypted.
-    Encrypted(String, TlsFacts),
+    /// What a domain, or a server, demands of the way to it.
+    Policy {
+        /// Whose it is.
+        of: String,
+        /// How it is said.
+        by: By,
+        /// In words.
+        says: String,
+    },
+    /// It is encrypted, as was demanded.
+    Encrypted(String, TlsFacts, By),
+    /// It could not be encrypted as was demanded, or hoped for: how that is called in reports (RFC
+    /// 8460 §4.3).
+    Insecure(By, &'static str),
     /// TLS failed, and nothing demands it: the next connection goes without. RFC 7435.
     InClear(String, TlsError),
     /// We are logged in there by this mechanism, after these came to nothing.
@@ -83,6 +99,8 @@ pub struct Way<'a> {
     pub without: &'a [Mechanism],
     /// Servers that BDAT is not used with.
     pub chunkless: &'a Chunkless,
+    /// What domains demand; `None`: that is not heeded.
+    pub policies: Option<&'a Policies>,
 }
 
 /// No server could be used. It is about every message that waits for the destination.
@@ -113,6 +131,7 @@ pub async fn deliver(
         NextHop::Smarthost(host, _) => vec![host.clone()],
     };
     let mut run = Run { way, destination, freight, tally: Tally::default() };
+    let policy = run.policy().await;
     let mut tried = 0;
     for host in &hosts {
         let addresses = match way.resolver.addresses(host, way.ipv6).await {
@@ -135,13 +154,20 @@ pub async fn deliver(
             run.tally.contact = true;
             run.skip(host.clone(), Outcome::ours(Status::new(Class::Transient, 4, 4), text));
         }
+        let demand = match run.demand(host, policy.as_deref()).await {
+            Ok(demand) => demand,
+            Err(outcome) => {
+                run.skip(host.clone(), outcome);
+                continue;
+            }
+        };
         for address in addresses.into_iter().filter(fits) {
             if tried == limits::DELIVERY_ADDRESSES {
                 return Err(run.tally.failure());
             }
             tried += 1;
             let server = Server { name: host, at: SocketAddr::new(address, run.port()) };
-            let Err(outcome) = run.attempt(&server).await else { return Ok(()) };
+            let Err(outcome) = run.attempt(&server, &demand).await else { return Ok(()) };
             let refused = waits_for_a_person(&outcome);
             run.skip(server.for_notes(), outcome);
             if refused {
@@ -255,21 +281,6 @@ impl Run<'_> {
         }
     }
 
-    fn security(&self) -> Security {
-        match (&self.destination.next, self.destination.tls) {
-            // RFC 8314 §3.3.
-            (NextHop::Smarthost(_, 465), _) if !self.destination.pins.is_empty() => {
-                Security::Implicit
-            }
-            _ if !self.destination.pins.is_empty() => Security::Must,
-            (_, TlsPolicy::None) => Security::None,
-            // RFC 8314 §3.3.
-            (NextHop::Smarthost(_, 465), _) => Security::Implicit,
-            (_, TlsPolicy::May) => Security::May,
-            (_, TlsPolicy::Require | TlsPolicy::Verify) => Security::Must,
-        }
-    }
-
     fn login(&self, server: &Server<'_>) -> Option<Box<LoginPlan>> {
         let dice = &self.way.sys.dice;
         Some(Box::new(LoginPlan {
@@ -291,21 +302,25 @@ impl Run<'_> {
 
     /// At most three connections to one address: with one TLS engine, with the other, without TLS
     /// where there is no password to be overheard.
-    async fn attempt(&mut self, server: &Server<'_>) -> Result<(), Outcome> {
-        let mut security = self.security();
+    async fn attempt(&mut self, server: &Server<'_>, demand: &Demand) -> Result<(), Outcome> {
+        let mut demand = demand.clone();
         let mut other_engine = false;
         loop {
-            match self.session(server, security).await {
+            match self.session(server, &demand).await {
                 Ended::Used => return Ok(()),
                 Ended::Tls(TlsError::OtherEngine(_)) | Ended::Broken(_) if !other_engine => {
                     other_engine = true;
                 }
                 Ended::Unusable(outcome) | Ended::Broken(outcome) => return Err(outcome),
-                Ended::Tls(error) if security == Security::May && self.may_speak_in_clear() => {
+                Ended::Tls(error)
+                    if demand.security == Security::May && self.may_speak_in_clear() =>
+                {
+                    self.freight.note(Note::Insecure(demand.by, fault(&error)));
                     self.freight.note(Note::InClear(server.for_notes(), error));
-                    security = Security::None;
+                    demand.security = Security::None;
                 }
                 Ended::Tls(error) => {
+                    self.freight.note(Note::Insecure(demand.by, fault(&error)));
                     let status = Status::new(Class::Transient, 7, 5);
                     let text = one_line(&format!("{}: {error}", server.for_outcomes()));
                     return Err(Outcome::ours(status, text));
@@ -314,8 +329,9 @@ impl Run<'_> {
         }
     }
 
-    async fn session(&mut self, server: &Server<'_>, security: Security) -> Ended {
+    async fn session(&mut self, server: &Server<'_>, demand: &Demand) -> Ended {
         let sys = self.way.sys;
+        let security = demand.security;
         let stream = match self.connect(server).await {
             Ok(stream) => stream,
             Err(outcome) => return Ended::Unusable(outcome),
@@ -336,6 +352,7 @@ impl Run<'_> {
             server,
             destination: self.destination,
             freight: self.freight,
+            demand,
             ready: false,
             small_engine: false,
             unusable: None,
@@ -356,6 +373,9 @@ impl Run<'_> {
         self.tally.contact |= session.was_greeted();
         if session.is_lost_in_chunks() && clerk.unreadable.is_none() {
             self.way.chunkless.add(server.at, sys.clock.now());
+        }
+        if session.lacks_tls() {
+            clerk.freight.note(Note::Insecure(demand.by, "starttls-not-supported"));
         }
         clerk.close(session, end).await
     }
@@ -386,6 +406,7 @@ struct Clerk<'a> {
     server: &'a Server<'a>,
     destination: &'a Destination,
     freight: &'a mut dyn Freight,
+    demand: &'a Demand,
     /// The session has asked for mail.
     ready: bool,
     /// It is encrypted by embedded-tls.
@@ -425,17 +446,11 @@ impl Handler<Session> for Clerk<'_> {
     }
 
     async fn upgrade(&mut self, plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, TlsError> {
-        let trust = match self.destination.tls {
-            _ if !self.destination.pins.is_empty() => {
-                Trust::Match(self.destination.pins.iter().map(described).collect())
-            }
-            TlsPolicy::Verify => Trust::Verify,
-            _ => Trust::Opportunistic,
-        };
+        let trust = self.demand.trust.clone();
         let encrypted = self.sys.tls.connect(plain, self.server.name, trust).await?;
         let facts = encrypted.tls().unwrap_or_default();
         self.small_engine = facts.engine == "embedded-tls";
-        self.freight.note(Note::Encrypted(self.server.for_notes(), facts));
+        self.freight.note(Note::Encrypted(self.server.for_notes(), facts, self.demand.by));
         Ok(encrypted)
     }
 }
@@ -486,9 +501,12 @@ impl Clerk<'_> {
     }
 }
 
-fn described(pin: &Pin) -> Match {
-    let data = pin.sha256.to_vec();
-    Match { authority: false, key: pin.key, digest: Digest::Sha256, data }
+/// RFC 8460 §4.3.
+fn fault(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::Certificate(_) => "certificate-not-trusted",
+        TlsError::OtherEngine(_) | TlsError::Failed(_) => "validation-failure",
+    }
 }
 
 #[cfg(test)]

@@ -18,4 +18,5 @@ pub mod route;
 pub mod schedule;
 pub mod sign;
 pub mod spool;
+pub mod sts;
 pub mod trace;

@@ -10,17 +10,17 @@ mod ask;
 mod cache;
 mod files;
 
-pub use files::servers_of;
+pub use files::{servers_of, trusts_ad};
 
 use crate::{
     limits,
     proto::{
-        dns::{self, Answer, Data, Kind, Question, Response},
+        dns::{self, Answer, Data, Kind, Question, Response, Tlsa},
         status::{Class, Outcome, Status},
     },
     sys::{Signal, Sys},
 };
-use cache::{Cache, Denied, Known};
+use cache::{Cache, Denied, Found, Known};
 use files::Hosts;
 use std::{
     cell::{Cell, RefCell},
@@ -41,10 +41,18 @@ pub struct Trouble {
     pub contact: bool,
 }
 
+/// A name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NameServer {
+    at: SocketAddr,
+    /// What it says of signatures (AD) is believed: it checks them, and nobody stands between.
+    trusted: bool,
+}
+
 /// A stub resolver. One for the whole relay: concurrent questions for one name are asked once.
 pub struct Resolver {
     sys: Sys,
-    servers: RefCell<Vec<SocketAddr>>,
+    servers: RefCell<Vec<NameServer>>,
     /// Place of the server that answered last: it is asked first, so that a dead one costs one
     /// wait, not each.
     first: Cell<usize>,
@@ -55,7 +63,8 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver that asks `servers`, of which the first [`limits::DNS_SERVERS`] count.
+    /// A resolver that asks `servers`, of which the first [`limits::DNS_SERVERS`] count; those on
+    /// this machine are believed what they say of signatures.
     pub fn new(sys: &Sys, servers: Vec<SocketAddr>) -> Resolver {
         let resolver = Resolver {
             sys: sys.clone(),
@@ -66,13 +75,16 @@ impl Resolver {
             cache: RefCell::default(),
             flights: RefCell::default(),
         };
-        resolver.set_servers(servers);
+        resolver.set_servers(servers, false);
         resolver
     }
 
     /// Ask these servers from now on. What others said is forgotten: they may see another world.
-    pub fn set_servers(&self, mut servers: Vec<SocketAddr>) {
-        servers.truncate(limits::DNS_SERVERS);
+    /// `trusted`: those on other machines are believed as well.
+    pub fn set_servers(&self, servers: Vec<SocketAddr>, trusted: bool) {
+        let known = |at: SocketAddr| NameServer { at, trusted: trusted || at.ip().is_loopback() };
+        let servers: Vec<NameServer> =
+            servers.into_iter().take(limits::DNS_SERVERS).map(known).collect();
         if *self.servers.borrow() != servers {
             *self.servers.borrow_mut() = servers;
             self.first.set(0);
@@ -159,6 +171,65 @@ impl Resolver {
     /// lifetime of the message decides.
     pub async fn addresses(&self, host: &str, ipv6: bool) -> Result<Vec<IpAddr>, Trouble> {
         self.find(host, ipv6).await.map_err(|missing| missing.trouble(host))
+    }
+
+    /// The certificates of the service at a port of `host`, where DNS vouches for them; none where
+    /// it does not, or where there are none. RFC 7672 §2.2.
+    ///
+    /// Where the addresses of the host are not signed, they are not asked for: many a name server
+    /// of such a zone does not answer such questions.
+    ///
+    /// # Errors
+    /// The host's addresses are signed, but nobody would say: whoever keeps the answer away may
+    /// want us to do without.
+    pub async fn certificates(&self, host: &str, port: u16) -> Result<Vec<Tlsa>, Trouble> {
+        let somebody = self.servers.borrow().iter().any(|server| server.trusted);
+        let Some(host) = dns::ascii_name(host).filter(|_| somebody && !is_address(host)) else {
+            return Ok(Vec::new());
+        };
+        if !self.hosts.borrow().addresses(&host).is_empty() {
+            return Ok(Vec::new());
+        }
+        let ask = |kind| Question { name: host.clone(), kind };
+        let mut addresses = self.lookup(&ask(Kind::A)).await;
+        if !matches!(addresses.known, Known::Records(_)) {
+            addresses = self.lookup(&ask(Kind::Aaaa)).await;
+        }
+        if !addresses.authentic {
+            return Ok(Vec::new());
+        }
+        let name = format!("_{port}._tcp.{host}");
+        let reply = self.lookup(&Question { name: name.clone(), kind: Kind::Tlsa }).await;
+        match reply.known {
+            Known::Records(records) if reply.authentic => {
+                let tlsa = records.iter().filter_map(|record| match record {
+                    Data::Tlsa(tlsa) => Some(tlsa.clone()),
+                    _ => None,
+                });
+                Ok(tlsa.collect())
+            }
+            Known::Failed(why) => Err(unanswered(&name, &why)),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The texts of a name; none where there are none.
+    ///
+    /// # Errors
+    /// Nobody would say.
+    pub async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Trouble> {
+        let Some(name) = dns::ascii_name(name) else { return Ok(Vec::new()) };
+        match self.lookup(&Question { name: name.clone(), kind: Kind::Txt }).await.known {
+            Known::Records(records) => {
+                let texts = records.iter().filter_map(|record| match record {
+                    Data::Txt(text) => Some(text.clone()),
+                    _ => None,
+                });
+                Ok(texts.collect())
+            }
+            Known::Failed(why) => Err(unanswered(&name, &why)),
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// No MX: the domain is its own exchanger, if it has an address. RFC 5321 §5.1.
@@ -267,12 +338,11 @@ impl Resolver {
     async fn lookup(&self, question: &Question) -> Reply {
         loop {
             let now = self.sys.clock.now();
-            if let Some((known, since)) = self.cache.borrow().find(question, now) {
+            if let Some((found, since)) = self.cache.borrow().find(question, now) {
+                let Found { known, authentic } = found;
                 let is_answer = !matches!(known, Known::Failed(_));
-                return Reply {
-                    contact: is_answer && now.since(since) <= limits::DNS_CONTACT,
-                    known,
-                };
+                let contact = is_answer && now.since(since) <= limits::DNS_CONTACT;
+                return Reply { known, authentic, contact };
             }
             let flight = self.flights.borrow().get(question).cloned();
             let Some(flight) = flight else { break };
@@ -280,14 +350,15 @@ impl Resolver {
         }
         let _landing = Flight::start(self, question);
         let asked = self.sys.within(limits::DNS_LOOKUP_WAIT, self.ask(question)).await;
-        let (known, ttl) = match asked {
+        let failed = |why: Rc<str>| (Found { known: Known::Failed(why), authentic: false }, None);
+        let (found, ttl) = match asked {
             Some(Ok(answer)) => answer,
-            Some(Err(why)) => (Known::Failed(why.into()), None),
-            None => (Known::Failed(TOO_LONG.into()), None),
+            Some(Err(why)) => failed(why.into()),
+            None => failed(TOO_LONG.into()),
         };
-        let contact = !matches!(known, Known::Failed(_));
-        self.cache.borrow_mut().keep(question, known.clone(), ttl, self.sys.clock.now());
-        Reply { known, contact }
+        let contact = !matches!(found.known, Known::Failed(_));
+        self.cache.borrow_mut().keep(question, found.clone(), ttl, self.sys.clock.now());
+        Reply { known: found.known, authentic: found.authentic, contact }
     }
 
     /// What a server says, the one that answered last being asked first.
@@ -300,11 +371,13 @@ impl Resolver {
 
     /// Ask the servers, and again where an answer only names another name: a server that does not
     /// recurse for the end of a CNAME chain.
-    async fn ask(&self, question: &Question) -> Result<(Known, Option<u32>), String> {
+    async fn ask(&self, question: &Question) -> Result<(Found, Option<u32>), String> {
         let mut question = question.clone();
         let mut shortest: Option<u32> = None;
+        let mut authentic = true;
         for _ in 0..=limits::DNS_ALIASES {
             let response = self.ask_servers(&question).await?;
+            authentic &= response.authentic;
             let ttl = match (response.ttl, shortest) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (ttl, _) => ttl,
@@ -322,7 +395,7 @@ impl Resolver {
                 }
                 Answer::Truncated | Answer::Unable(_) => return Err("no answer".into()),
             };
-            return Ok((known, ttl));
+            return Ok((Found { known, authentic }, ttl));
         }
         Err(format!("too many aliases lead to {}", question.name))
     }
@@ -331,6 +404,8 @@ impl Resolver {
 #[derive(Clone)]
 struct Reply {
     known: Known,
+    /// Its signatures were checked, says somebody whom we believe.
+    authentic: bool,
     contact: bool,
 }
 
@@ -461,10 +536,14 @@ pub fn is_inside(address: IpAddr) -> bool {
     }
 }
 
+fn is_address(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok()
+}
+
 /// Letters, digits, hyphens and dots (and underscores, which some have); not an IP address.
 fn is_host_name(host: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    !host.is_empty() && host.bytes().all(plain) && host.parse::<IpAddr>().is_err()
+    !host.is_empty() && host.bytes().all(plain) && !is_address(host)
 }
 
 fn permanent(subject: u8, detail: u16, text: String, contact: bool) -> Trouble {

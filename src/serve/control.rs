@@ -216,12 +216,13 @@ pub fn settings(sys: &Sys, config: Config) -> Settings {
 /// Tell the resolver whom to ask (the configured name servers, else those of the system), which
 /// names are ours, and what the system's hosts file says.
 pub async fn introduce(sys: &Sys, resolver: &Resolver, config: &Config) {
-    let servers = if config.dns.is_empty() {
-        resolve::servers_of(&read_loosely(sys, "/etc/resolv.conf").await)
+    let (servers, trusted) = if config.dns.is_empty() {
+        let text = read_loosely(sys, "/etc/resolv.conf").await;
+        (resolve::servers_of(&text), resolve::trusts_ad(&text) || config.dns_trusted)
     } else {
-        config.dns.clone()
+        (config.dns.clone(), config.dns_trusted)
     };
-    resolver.set_servers(servers);
+    resolver.set_servers(servers, trusted);
     resolver.set_own(&[vec![config.hostname.clone()], config.domains.clone()].concat());
     resolver.set_hosts(&read_loosely(sys, "/etc/hosts").await);
 }
@@ -600,6 +601,7 @@ fn leads_elsewhere(old: &Config, new: &Config) -> bool {
         (
             (config.routes.clone(), config.dns.clone()),
             (config.delivery_port, config.delivery_ipv6),
+            (config.dns_trusted, config.delivery_policies),
             (config.hostname.clone(), config.domains.clone(), config.maildir.clone()),
             users.collect::<Vec<_>>(),
         )

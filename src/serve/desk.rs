@@ -253,6 +253,7 @@ impl Desk {
                 ipv6: config.delivery_ipv6,
                 without: &[],
                 chunkless: &Chunkless::default(),
+                policies: None,
             };
             let words = lane::words(&destination);
             let mut visitor = Knock;

@@ -22,7 +22,7 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
-        deliver::{self, Chunkless, Freight, Note, Way},
+        deliver::{self, By, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         grants::{Missing, Token},
         pace::Meter,
@@ -366,6 +366,7 @@ impl Run {
                 ipv6: config.delivery_ipv6,
                 without: &without,
                 chunkless: &lanes.chunkless,
+                policies: config.delivery_policies.then_some(&relay.policies),
             };
             let token = match self.token().await {
                 Ok(token) => token,
@@ -528,6 +529,13 @@ impl Run {
         Ok((outgoing, message))
     }
 
+    /// How connections to the mail servers of domains are secured. RFC 8460.
+    fn count_tls(&self, by: By, result: &'static str) {
+        if matches!(self.lane.destination.next, NextHop::Mx(_)) {
+            *self.relay.figures.tls.borrow_mut().entry((by.report(), result)).or_default() += 1;
+        }
+    }
+
     /// What a server says to the next message of a connection is often about the connection: it
     /// has taken as many as it wants, or has waited for long enough. That is no attempt.
     fn is_worn_out(&self, outcomes: &[Outcome]) -> bool {
@@ -640,11 +648,17 @@ impl Freight for Run {
         };
         let event = match note {
             Note::Connected(host) => of("connected").with("host", host),
-            Note::Encrypted(host, tls) => {
-                self.tls.clone_from(&tls.version);
-                let how = format!("{} {} ({})", tls.version, tls.cipher, tls.engine);
-                of("encrypted").with("host", host).with("tls", how).with("verified", tls.verified)
+            Note::Policy { of: whose, by, says } => {
+                of("policy").with("of", whose).with("by", by.word()).with("says", says)
             }
+            Note::Encrypted(host, tls, by) => {
+                self.tls.clone_from(&tls.version);
+                self.count_tls(by, "successful");
+                let how = format!("{} {} ({})", tls.version, tls.cipher, tls.engine);
+                let encrypted = of("encrypted").with("host", host).with("tls", how);
+                encrypted.with("verified", tls.verified).with("as", by.word())
+            }
+            Note::Insecure(by, result) => return self.count_tls(by, result),
             Note::InClear(host, error) => of("in-clear").with("host", host).with("reason", error),
             Note::LoggedIn(host, mechanism, failed) => {
                 let failed: Vec<&str> = failed.iter().map(|failed| failed.name()).collect();

@@ -15,6 +15,7 @@ use crate::{
         resolve::Resolver,
         sign::Keyring,
         spool::Spool,
+        sts::Policies,
         trace::{self, Event, History},
     },
     sys::{Signal, Sys},
@@ -43,6 +44,8 @@ pub struct Relay {
     pub keyring: Keyring,
     /// Sign-ins that let us in.
     pub grants: Grants,
+    /// What domains demand of those who send mail to them.
+    pub policies: Policies,
     /// What happened.
     pub history: History,
     /// Raised once, when the relay should end.
@@ -92,6 +95,9 @@ pub struct Figures {
     pub deferred: Cell<u64>,
     /// Commands refused.
     pub refused: Cell<u64>,
+    /// Connections to the mail servers of domains, by who demanded how they are secured and what
+    /// came of it, both in the words of RFC 8460.
+    pub tls: RefCell<BTreeMap<(&'static str, &'static str), u64>>,
     /// Last message in.
     pub last_in: Cell<Option<(Instant, Option<Wall>)>>,
     /// Last recipient delivered.

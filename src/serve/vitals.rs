@@ -240,6 +240,7 @@ pub(super) fn metrics(relay: &Relay, control: &Control) -> String {
     queue(&mut text, relay);
     spool(&mut text, &relay.spool.usage());
     storage(&mut text, relay);
+    encryption(&mut text, relay);
     sign_ins(&mut text, relay);
     text.0
 }
@@ -346,6 +347,20 @@ fn sign_ins(text: &mut Exposition, relay: &Relay) {
         if !samples.is_empty() {
             text.family(name, "gauge", help, &samples);
         }
+    }
+}
+
+/// What reports by RFC 8460 are made of.
+fn encryption(text: &mut Exposition, relay: &Relay) {
+    let counts = relay.figures.tls.borrow();
+    let labels =
+        |(policy, result): &(&str, &str)| format!("policy=\"{policy}\",result=\"{result}\"");
+    let samples: Vec<(String, u64)> = counts.iter().map(|(key, n)| (labels(key), *n)).collect();
+    let samples: Vec<(&str, u64)> = samples.iter().map(|(key, n)| (key.as_str(), *n)).collect();
+    if !samples.is_empty() {
+        let help = "Connections to mail servers of domains, by the policy for their encryption and \
+                    what came of it, in the words of RFC 8460";
+        text.counter("waypost_tls_sessions_total", help, &samples);
     }
 }
 

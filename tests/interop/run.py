@@ -11,6 +11,7 @@ import hostile  # noqa: F401
 import mailbox  # noqa: F401
 import names
 import outages  # noqa: F401
+import policies  # noqa: F401
 import receivers  # noqa: F401
 import reports  # noqa: F401
 import runner

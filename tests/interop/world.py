@@ -55,7 +55,7 @@ def write(path, text, mode=0o644):
 
 def fresh():
     """The work folder without what an earlier run left; unpacked packages stay."""
-    for name in ("log", "data", "waypost", "dns", "dovecot", "tmp"):
+    for name in ("log", "data", "waypost", "dns", "dns-signed", "dovecot", "tmp"):
         shutil.rmtree(os.path.join(WORK, name), ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
 //! Questions, answers, and what lying servers send.
 
 use super::*;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TLSA, TXT};
 
 const ID: u16 = 0x1234;
 
@@ -48,15 +48,44 @@ fn answered(question: &Question, answers: Vec<Record>) -> Answer {
 
 #[test]
 fn a_question_has_its_id_recursion_and_the_size_we_take() {
-    let octets = query(ID, &question("example.org", Kind::Mx), Payload::Large).unwrap();
+    let octets = query(ID, &question("example.org", Kind::Mx), Payload::Large, false).unwrap();
     let message = Message::from_vec(&octets).unwrap();
     assert_eq!((message.metadata.id, message.metadata.recursion_desired), (ID, true));
     assert_eq!(message.queries[0].name().to_ascii(), "example.org.");
     assert_eq!(message.queries[0].query_type(), RecordType::MX);
     assert_eq!(message.edns.unwrap().max_payload(), 1232);
-    let plain = query(ID, &question("example.org", Kind::Mx), Payload::Plain).unwrap();
+    let plain = query(ID, &question("example.org", Kind::Mx), Payload::Plain, false).unwrap();
     assert_eq!(Message::from_vec(&plain).unwrap().edns, None);
-    assert_eq!(query(ID, &question("a..b", Kind::Mx), Payload::Large), None);
+    assert_eq!(query(ID, &question("a..b", Kind::Mx), Payload::Large, false), None);
+    assert!(!message.metadata.authentic_data);
+    let trusting = query(ID, &question("example.org", Kind::Mx), Payload::Plain, true).unwrap();
+    assert!(Message::from_vec(&trusting).unwrap().metadata.authentic_data);
+}
+
+#[test]
+fn certificates_and_names_of_addresses_are_read() {
+    let ask = question("_25._tcp.mx.example.org", Kind::Tlsa);
+    let octets = vec![1, 2, 3];
+    let tlsa = TLSA::new(3.into(), 1.into(), 2.into(), octets.clone());
+    let found = answered(&ask, vec![record("_25._tcp.mx.example.org.", 60, RData::TLSA(tlsa))]);
+    let expected = Tlsa { usage: 3, selector: 1, matching: 2, data: octets };
+    assert_eq!(found, Answer::Found(vec![Data::Tlsa(expected)]));
+    let ask = question("1.2.0.192.in-addr.arpa", Kind::Ptr);
+    let named = RData::PTR(PTR(name("Mail.Example.org.")));
+    let found = answered(&ask, vec![record("1.2.0.192.in-addr.arpa.", 60, named)]);
+    assert_eq!(found, Answer::Found(vec![Data::Ptr("mail.example.org".into())]));
+}
+
+#[test]
+fn the_name_of_an_address_is_that_of_the_standard() {
+    let of = |text: &str| reverse_name(text.parse().expect("an address"));
+    assert_eq!(of("192.0.2.1"), "1.2.0.192.in-addr.arpa");
+    assert_eq!(of("::ffff:192.0.2.1"), "1.2.0.192.in-addr.arpa");
+    // RFC 3596 §2.5.
+    assert_eq!(
+        of("4321:0:1:2:3:4:567:89ab"),
+        "b.a.9.8.7.6.5.0.4.0.0.0.3.0.0.0.2.0.0.0.1.0.0.0.0.0.0.0.1.2.3.4.ip6.arpa"
+    );
 }
 
 #[test]
@@ -155,7 +184,7 @@ fn what_answers_another_question_is_foreign() {
     assert_eq!(parse(&good, ID, &question("example.net", Kind::Mx)), Err(Stray::Foreign));
     assert_eq!(parse(&good, ID, &question("example.org", Kind::A)), Err(Stray::Foreign));
     assert!(parse(&good, ID, &question("EXAMPLE.ORG", Kind::Mx)).is_ok(), "case is nothing");
-    let asked = query(ID, &ask, Payload::Plain).unwrap();
+    let asked = query(ID, &ask, Payload::Plain, false).unwrap();
     assert_eq!(parse(&asked, ID, &ask), Err(Stray::Foreign), "an echo is no answer");
     let mut message = response(&ask);
     message.queries.clear();

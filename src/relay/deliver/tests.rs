@@ -3,11 +3,13 @@
 mod world;
 
 use super::*;
+use crate::config::TlsPolicy;
 use crate::proto::{
     mail::address::Address,
     sasl::Secret,
     smtp::client::{Forward, LOGIN_REFUSED, Login},
 };
+use crate::sys::Trust;
 use std::{
     cell::Cell,
     future::ready,
@@ -108,6 +110,7 @@ fn run(
         ipv6: false,
         without: &[],
         chunkless: &Chunkless::default(),
+        policies: None,
     };
     world.run(deliver(&way, destination, freight))
 }
@@ -139,7 +142,8 @@ fn three_messages_share_one_session() {
     assert_eq!(heard.iter().filter(|line| *line == " EHLO relay.example").count(), 1);
     assert_eq!(heard.iter().filter(|line| *line == " .").count(), 3);
     assert_eq!(heard.last().map(String::as_str), Some(" QUIT"));
-    assert_eq!(freight.notes, [Note::Connected("one.example [192.0.2.1]:25".into())]);
+    let bare = Note::Insecure(By::Us, "starttls-not-supported");
+    assert_eq!(freight.notes, [Note::Connected("one.example [192.0.2.1]:25".into()), bare]);
 }
 
 #[test]
@@ -307,6 +311,7 @@ fn no_more_addresses_than_the_bound_are_tried() {
             ipv6: true,
             without: &[],
             chunkless: &Chunkless::default(),
+            policies: None,
         };
         let mut freight = Crate::new(1, 1);
         let destination = smarthost(25, TlsPolicy::None, false);
@@ -332,6 +337,7 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
         ipv6: false,
         without: &[],
         chunkless: &Chunkless::default(),
+        policies: None,
     };
     let failure = world.0.run(deliver(&way, &destination, &mut freight)).expect_err("no login");
     assert_eq!(failure.outcome.status, LOGIN_REFUSED);
@@ -397,7 +403,7 @@ fn where_tls_is_broken_and_not_required_mail_goes_in_clear() {
     assert_eq!(world.0.handshakes.borrow().len(), 1);
     assert!(matches!(
         &freight.notes[..],
-        [Note::Connected(_), Note::InClear(..), Note::Connected(_)]
+        [Note::Connected(_), Note::Insecure(..), Note::InClear(..), Note::Connected(_)]
     ));
 }
 
@@ -431,7 +437,7 @@ fn no_password_goes_in_clear_where_tls_is_broken() {
 #[test]
 fn the_other_engine_is_tried_once_over_a_new_connection() {
     let other = || TlsError::OtherEngine("no X25519".into());
-    for (troubles, handshakes, notes) in [(1, 2, 3), (2, 2, 4)] {
+    for (troubles, handshakes, notes) in [(1, 2, 3), (2, 2, 5)] {
         let world = world(|| Knock::Opens(tls_rules()), || Knock::Refused);
         world.0.tls.borrow_mut().extend((0..troubles).map(|_| other()));
         let mut freight = Crate::new(1, 1);
@@ -473,7 +479,7 @@ fn port_465_is_encrypted_before_the_first_word() {
     assert_eq!(heard[..2], [" EHLO relay.example", " AUTH PLAIN AHRpbQBzZWNyZXQ="]);
     assert_eq!(freight.statuses(), ["2.0.0"]);
     let encrypted =
-        |note: &Note| matches!(note, Note::Encrypted(_, facts) if facts.version == "TLSv1.3");
+        |note: &Note| matches!(note, Note::Encrypted(_, facts, _) if facts.version == "TLSv1.3");
     assert!(freight.notes.iter().any(encrypted));
 }
 
@@ -504,6 +510,7 @@ fn a_server_that_does_not_take_the_chunks_it_offers_gets_data_next_time() {
             ipv6: false,
             without: &[],
             chunkless: &chunkless,
+            policies: None,
         };
         let mut freight = Crate::new(1, 1);
         freight.waiting[0].size = limits::BDAT_MESSAGE_BYTES;

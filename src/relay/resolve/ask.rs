@@ -1,23 +1,25 @@
 //! One question to the name servers: by datagram, or by stream where that does not do. RFC 7766.
 
+use super::NameServer;
 use crate::{
     limits,
     proto::dns::{self, Answer, Payload, Question, Response},
     sys::Sys,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use std::{io, net::SocketAddr};
+use std::io;
 
 /// A server's answer and the place of that server in the list.
 ///
 /// Each server is asked in turn, beginning with the one at `first`; then once more with more
-/// patience ([`limits::DNS_WAITS`]) and without EDNS, which some routers answer with silence.
+/// patience ([`limits::DNS_WAITS`]) and without EDNS, which some routers answer with silence. What
+/// a server that is not trusted says of signatures is not heard.
 ///
 /// # Errors
 /// What the last server said or did, in words.
 pub(super) async fn ask(
     sys: &Sys,
-    servers: &[SocketAddr],
+    servers: &[NameServer],
     first: usize,
     question: &Question,
 ) -> Result<(Response, usize), String> {
@@ -26,7 +28,7 @@ pub(super) async fn ask(
         for n in 0..servers.len() {
             let place = (first + n) % servers.len();
             let Some(server) = servers.get(place) else { continue };
-            let silent = || format!("{server} does not answer");
+            let silent = || format!("{} does not answer", server.at);
             let heard = match sys.within(wait, by_datagram(sys, *server, question, payload)).await {
                 Some(Ok(Heard::UseStream)) => {
                     let stream = by_stream(sys, *server, question);
@@ -37,11 +39,14 @@ pub(super) async fn ask(
                 None => None,
             };
             match heard {
-                Some(Ok(response)) => match response.answer {
-                    Answer::Unable(code) => trouble = format!("{server} says {}", rcode(code)),
-                    _ => return Ok((response, place)),
-                },
-                Some(Err(error)) => trouble = format!("{server}: {error}"),
+                Some(Ok(Response { answer: Answer::Unable(code), .. })) => {
+                    trouble = format!("{} says {}", server.at, rcode(code));
+                }
+                Some(Ok(response)) => {
+                    let authentic = response.authentic && server.trusted;
+                    return Ok((Response { authentic, ..response }, place));
+                }
+                Some(Err(error)) => trouble = format!("{}: {error}", server.at),
                 None => trouble = silent(),
             }
         }
@@ -56,7 +61,7 @@ enum Heard {
 
 async fn by_datagram(
     sys: &Sys,
-    server: SocketAddr,
+    server: NameServer,
     question: &Question,
     payload: Payload,
 ) -> io::Result<Heard> {
@@ -73,12 +78,12 @@ async fn by_datagram(
 /// The socket is new each time, so its port is as hard to guess as the id. RFC 5452 §9.2.
 async fn exchange(
     sys: &Sys,
-    server: SocketAddr,
+    server: NameServer,
     question: &Question,
     payload: Payload,
 ) -> io::Result<Heard> {
-    let (id, query) = compose(sys, question, payload)?;
-    let socket = sys.net.datagrams(server).await?;
+    let (id, query) = compose(sys, server, question, payload)?;
+    let socket = sys.net.datagrams(server.at).await?;
     socket.send(&query).await?;
     let mut buffer = vec![0; limits::DNS_DATAGRAM_BYTES];
     for _ in 0..=limits::DNS_STRAYS {
@@ -93,12 +98,12 @@ async fn exchange(
     Ok(Heard::UseStream)
 }
 
-async fn by_stream(sys: &Sys, server: SocketAddr, question: &Question) -> io::Result<Response> {
-    let (id, query) = compose(sys, question, Payload::Large)?;
+async fn by_stream(sys: &Sys, server: NameServer, question: &Question) -> io::Result<Response> {
+    let (id, query) = compose(sys, server, question, Payload::Large)?;
     let length = u16::try_from(query.len()).expect("a name and a few numbers");
     // In one write: some servers take the length alone for the whole. RFC 7766 §8.
     let framed = [&length.to_be_bytes(), query.as_slice()].concat();
-    let mut stream = sys.net.connect(server).await?;
+    let mut stream = sys.net.connect(server.at).await?;
     stream.write_all(&framed).await?;
     stream.flush().await?;
     let mut length = [0; 2];
@@ -112,9 +117,14 @@ async fn by_stream(sys: &Sys, server: SocketAddr, question: &Question) -> io::Re
     }
 }
 
-fn compose(sys: &Sys, question: &Question, payload: Payload) -> io::Result<(u16, Vec<u8>)> {
+fn compose(
+    sys: &Sys,
+    server: NameServer,
+    question: &Question,
+    payload: Payload,
+) -> io::Result<(u16, Vec<u8>)> {
     let id = u16::try_from(sys.dice.roll() >> 48).expect("the upper 16 of 64 bits");
-    let query = dns::query(id, question, payload);
+    let query = dns::query(id, question, payload, server.trusted);
     query.map(|query| (id, query)).ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 

@@ -23,6 +23,14 @@ pub(super) enum Known {
     Failed(Rc<str>),
 }
 
+/// That, and how far it can be relied on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) known: Known,
+    /// Its signatures were checked.
+    pub(super) authentic: bool,
+}
+
 /// What is said not to be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Denied {
@@ -40,7 +48,7 @@ pub(super) struct Cache {
 }
 
 struct Entry {
-    known: Known,
+    found: Found,
     since: Instant,
     until: Instant,
     octets: usize,
@@ -48,9 +56,9 @@ struct Entry {
 
 impl Cache {
     /// What is known at `now`, and since when.
-    pub(super) fn find(&self, question: &Question, now: Instant) -> Option<(Known, Instant)> {
+    pub(super) fn find(&self, question: &Question, now: Instant) -> Option<(Found, Instant)> {
         let entry = self.entries.get(question).filter(|entry| entry.until > now)?;
-        Some((entry.known.clone(), entry.since))
+        Some((entry.found.clone(), entry.since))
     }
 
     /// Remember what was said at `now`; `ttl` is the server's, in seconds, and is brought within
@@ -58,21 +66,21 @@ impl Cache {
     pub(super) fn keep(
         &mut self,
         question: &Question,
-        known: Known,
+        found: Found,
         ttl: Option<u32>,
         now: Instant,
     ) {
         self.remove(question);
-        let octets = octets(question, &known);
+        let octets = octets(question, &found.known);
         if octets > limits::DNS_CACHE_BYTES {
             return;
         }
         while self.octets + octets > limits::DNS_CACHE_BYTES {
             self.remove_soonest();
         }
-        let until = now + lifetime(&known, ttl);
+        let until = now + lifetime(&found.known, ttl);
         self.octets += octets;
-        self.entries.insert(question.clone(), Entry { known, since: now, until, octets });
+        self.entries.insert(question.clone(), Entry { found, since: now, until, octets });
     }
 
     /// Know nothing.
@@ -82,7 +90,7 @@ impl Cache {
 
     /// Know only what somebody has said.
     pub(super) fn forget_failures(&mut self) {
-        let failed = |entry: &Entry| matches!(entry.known, Known::Failed(_));
+        let failed = |entry: &Entry| matches!(entry.found.known, Known::Failed(_));
         let failures = self.entries.iter().filter(|(_, entry)| failed(entry));
         let questions: Vec<Question> = failures.map(|(question, _)| question.clone()).collect();
         for question in questions {
@@ -118,8 +126,9 @@ fn lifetime(known: &Known, ttl: Option<u32>) -> Duration {
 fn octets(question: &Question, known: &Known) -> usize {
     let text = |data: &Data| match data {
         Data::A(_) | Data::Aaaa(_) => 0,
-        Data::Mx(_, host) => host.len(),
+        Data::Mx(_, host) | Data::Ptr(host) => host.len(),
         Data::Txt(text) => text.len(),
+        Data::Tlsa(tlsa) => tlsa.data.len(),
     };
     let contents = match known {
         Known::Records(records) => {
@@ -140,6 +149,10 @@ mod tests {
         Question { name: name.into(), kind: Kind::Mx }
     }
 
+    fn found(known: Known) -> Found {
+        Found { known, authentic: false }
+    }
+
     fn records(host: &str) -> Known {
         Known::Records([Data::Mx(1, host.into())].into())
     }
@@ -152,7 +165,7 @@ mod tests {
     fn kept_for(known: Known, ttl: Option<u32>) -> u64 {
         let mut cache = Cache::default();
         let ask = question("x.example");
-        cache.keep(&ask, known, ttl, secs(100));
+        cache.keep(&ask, found(known), ttl, secs(100));
         (0..200_000).find(|s| cache.find(&ask, secs(100 + s)).is_none()).expect("it ends")
     }
 
@@ -181,7 +194,7 @@ mod tests {
         let long = "m".repeat(200);
         for n in 0..2_000u32 {
             let ask = question(&format!("{n}.example"));
-            cache.keep(&ask, records(&long), Some(1000 + n), secs(0));
+            cache.keep(&ask, found(records(&long)), Some(1000 + n), secs(0));
             assert!(cache.octets <= limits::DNS_CACHE_BYTES);
         }
         let kept = cache.entries.len();
@@ -195,8 +208,8 @@ mod tests {
     #[test]
     fn failures_are_forgotten_and_answers_are_not() {
         let mut cache = Cache::default();
-        cache.keep(&question("a.example"), Known::Failed("x".into()), None, secs(0));
-        cache.keep(&question("b.example"), Known::NoName, None, secs(0));
+        cache.keep(&question("a.example"), found(Known::Failed("x".into())), None, secs(0));
+        cache.keep(&question("b.example"), found(Known::NoName), None, secs(0));
         cache.forget_failures();
         assert!(cache.find(&question("a.example"), secs(1)).is_none());
         assert!(cache.find(&question("b.example"), secs(1)).is_some());
@@ -212,11 +225,11 @@ mod tests {
             let empty = octets(&ask, &Known::Failed("".into()));
             Known::Failed("y".repeat(limits::DNS_CACHE_BYTES - empty + spare).into())
         };
-        cache.keep(&ask, fits(1), None, secs(0));
+        cache.keep(&ask, found(fits(1)), None, secs(0));
         assert_eq!((cache.entries.len(), cache.octets), (0, 0));
-        cache.keep(&ask, fits(0), None, secs(0));
+        cache.keep(&ask, found(fits(0)), None, secs(0));
         assert_eq!((cache.entries.len(), cache.octets), (1, limits::DNS_CACHE_BYTES));
-        cache.keep(&ask, Known::NoData, None, secs(0));
+        cache.keep(&ask, found(Known::NoData), None, secs(0));
         assert_eq!(cache.entries.len(), 1);
         assert!(cache.octets < 1000, "the old answer's room is free again");
     }

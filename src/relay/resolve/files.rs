@@ -12,7 +12,7 @@ const DNS_PORT: u16 = 53;
 /// order.
 ///
 /// Addresses with a zone (`fe80::1%eth0`) are left out: the zone's number is not ours to know.
-/// `search` and `options` do not matter, since mail is sent to full names (RFC 5321 §2.3.5).
+/// `search` does not matter, since mail is sent to full names (RFC 5321 §2.3.5).
 pub fn servers_of(resolv_conf: &str) -> Vec<SocketAddr> {
     let address = |line: &str| {
         let mut words = line.split_ascii_whitespace();
@@ -21,6 +21,15 @@ pub fn servers_of(resolv_conf: &str) -> Vec<SocketAddr> {
         Some(SocketAddr::new(address, DNS_PORT))
     };
     resolv_conf.lines().filter_map(address).take(limits::DNS_SERVERS).collect()
+}
+
+/// Does the text of /etc/resolv.conf say that its name servers are to be believed what they say of
+/// signatures (`options trust-ad`)?
+pub fn trusts_ad(resolv_conf: &str) -> bool {
+    resolv_conf.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() == Some("options") && words.any(|word| word == "trust-ad")
+    })
 }
 
 /// Names that need no name server.
@@ -71,6 +80,14 @@ mod tests {
         let servers: Vec<String> = servers_of(text).iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["192.0.2.1:53", "[2001:db8::53]:53", "127.0.0.53:53"]);
         assert!(servers_of("").is_empty());
+        for (text, trusts) in [
+            ("options edns0 trust-ad\n", true),
+            ("nameserver 192.0.2.1\n  options\ttrust-ad", true),
+            ("options edns0\n# options trust-ad\n", false),
+            ("search trust-ad\n", false),
+        ] {
+            assert_eq!(trusts_ad(text), trusts, "{text}");
+        }
     }
 
     #[test]

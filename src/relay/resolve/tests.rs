@@ -1,5 +1,6 @@
 //! What becomes of a domain, by what its name servers say.
 
+mod signed;
 mod world;
 
 use super::*;
@@ -417,7 +418,7 @@ fn other_servers_are_asked_anew_and_the_same_are_not() {
     let (world, sys) = serve(vec![("x.example", MX, mx("x.example", 600, 1, "mx.example"))]);
     let resolver = resolver(&sys);
     for (list, count) in [(vec![FIRST], 1), (vec![SECOND], 2), (vec![SECOND], 2)] {
-        resolver.set_servers(servers(&list));
+        resolver.set_servers(servers(&list), false);
         assert!(world.run(resolver.exchangers("x.example", true)).is_ok());
         assert_eq!(world.count(), count);
     }

@@ -35,6 +35,8 @@ pub(in crate::relay) fn config() -> Config {
         dns: vec![],
         delivery_port: 25,
         delivery_ipv6: true,
+        delivery_policies: true,
+        dns_trusted: false,
         retry: Retry {
             first: Duration::from_mins(1),
             max: Duration::from_hours(4),

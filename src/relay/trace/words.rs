@@ -22,25 +22,6 @@ impl Event {
                 f("reply"),
                 list(" — ", f("reason"))
             ),
-            "connected" => format!("Connected to {}.", f("host")),
-            "encrypted" => format!(
-                "Encrypted with {}; the certificate was {}.",
-                f("tls"),
-                if f("verified") == "true" { "verified" } else { "not verified" }
-            ),
-            "in-clear" => format!(
-                "{} could not be used encrypted ({}); going on without.",
-                f("host"),
-                f("reason")
-            ),
-            "logged-in" => format!(
-                "Logged in at {} as {} by {}{}.",
-                f("host"),
-                f("user"),
-                f("by"),
-                list(", after this had not worked: ", f("not"))
-            ),
-            "skipped" => format!("{} could not be used: {}.", f("host"), f("reply")),
             "delivered" if f("mailbox").is_empty() => {
                 format!(
                     "Delivered to {}: {} said \"{}\"{}.",
@@ -70,6 +51,35 @@ impl Event {
                 format!("Report sent to {} as message {}.", f("to"), f("report"))
             }
             "unreported" => format!("No report is sent: {}.", f("reason")),
+            _ => self.words_on_the_way(),
+        }
+    }
+
+    /// From the connection to the server that is ready for mail.
+    fn words_on_the_way(&self) -> String {
+        let f = |key: &str| self.field(key);
+        match self.kind.as_str() {
+            "connected" => format!("Connected to {}.", f("host")),
+            "policy" => format!("{} wants by {}: {}.", f("of"), f("by"), f("says")),
+            "encrypted" => format!(
+                "Encrypted with {}{}; the certificate was {}.",
+                f("tls"),
+                list(", as demanded by ", f("as")),
+                if f("verified") == "true" { "verified" } else { "not verified" }
+            ),
+            "in-clear" => format!(
+                "{} could not be used encrypted ({}); going on without.",
+                f("host"),
+                f("reason")
+            ),
+            "logged-in" => format!(
+                "Logged in at {} as {} by {}{}.",
+                f("host"),
+                f("user"),
+                f("by"),
+                list(", after this had not worked: ", f("not"))
+            ),
+            "skipped" => format!("{} could not be used: {}.", f("host"), f("reply")),
             _ => self.other_words(),
         }
     }

@@ -3,6 +3,7 @@
 //! servers made of a few rules.
 
 use super::{
+    names::{Socket, Zone},
     server::{self, Mail, Server},
     service::{self, Service},
     wire::Wire,
@@ -73,6 +74,12 @@ pub(super) struct World {
     pub(super) servers: RefCell<BTreeMap<SocketAddr, Rc<Server>>>,
     /// Sign-in services.
     pub(super) services: RefCell<BTreeMap<SocketAddr, Rc<Service>>>,
+    /// What the name server knows; without any record there is no name server.
+    pub(super) zone: RefCell<Zone>,
+    /// Names whose certificate is wrong, and how.
+    pub(super) impostors: RefCell<BTreeMap<String, TlsError>>,
+    /// Name and trust of each handshake.
+    pub(super) handshakes: RefCell<Vec<(String, Trust)>>,
     /// What the servers took.
     pub(super) mail: RefCell<Vec<Mail>>,
     /// Every connection that was tried.
@@ -374,7 +381,9 @@ impl Net for Fake {
         Box::pin(ready(stream.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())))
     }
     fn datagrams(&self, _: SocketAddr) -> Pending<'static, io::Result<Box<dyn Datagrams>>> {
-        Box::pin(ready(Err(io::ErrorKind::NetworkUnreachable.into())))
+        let known = !self.0.zone.borrow().records.is_empty();
+        let socket = known.then(|| Box::new(Socket::new(self.0.clone())) as Box<dyn Datagrams>);
+        Box::pin(ready(socket.ok_or_else(|| io::ErrorKind::NetworkUnreachable.into())))
     }
     fn attached(&self) -> Attached {
         Attached::default()
@@ -394,10 +403,13 @@ impl Tls for Fake {
     fn connect(
         &self,
         stream: Box<dyn Stream>,
-        _: &str,
-        _: Trust,
+        name: &str,
+        trust: Trust,
     ) -> Pending<'static, Result<Box<dyn Stream>, TlsError>> {
-        Box::pin(ready(Ok(super::wire::encrypted(stream))))
+        let wrong = self.0.impostors.borrow().get(name).cloned();
+        let wrong = wrong.filter(|_| trust != Trust::Opportunistic);
+        self.0.handshakes.borrow_mut().push((name.into(), trust));
+        Box::pin(ready(wrong.map_or_else(|| Ok(super::wire::encrypted(stream)), Err)))
     }
     fn certificate(&self, pem: &[u8], key: &[u8]) -> Result<(), TlsError> {
         self.0.log.borrow_mut().push(format!(

@@ -89,6 +89,8 @@ pub struct Session {
     encrypted: bool,
     /// There was a banner, or words in its place that a mail server has.
     greeted: bool,
+    /// Encryption was wanted, and the server does not offer it, or not now.
+    lacks_tls: bool,
     /// The server may hold a transaction that came to no end.
     stale: bool,
     /// A message was sent or tried.
@@ -150,6 +152,7 @@ impl Session {
             state: State::Banner,
             offered: Offered::default(),
             greeted: false,
+            lacks_tls: false,
             stale: false,
             used: false,
             lied: false,
@@ -170,6 +173,11 @@ impl Session {
     /// Whoever is at the other end has spoken as a mail server does.
     pub fn was_greeted(&self) -> bool {
         self.greeted
+    }
+
+    /// Encryption was wanted, and the server does not offer it.
+    pub fn lacks_tls(&self) -> bool {
+        self.lacks_tls
     }
 
     /// The server offered CHUNKING, and a message that was sent so came to an end without its first
@@ -223,7 +231,10 @@ impl Session {
                 self.say(&format!("HELO {}", self.plan.hello), State::OldHello);
             }
             (State::StartTls, 2) => self.state = State::Upgrade,
-            (State::StartTls, 4 | 5) if self.plan.security == Security::May => self.login(),
+            (State::StartTls, 4 | 5) if self.plan.security == Security::May => {
+                self.lacks_tls = true;
+                self.login();
+            }
             (State::StartTls, _) => self.tls_refused(reply),
             (State::Envelope, _) => self.hear_envelope(reply),
             (State::Chunk | State::Final, _) if in_chunks => self.hear_chunk(reply),
@@ -242,6 +253,7 @@ impl Session {
         if wanted && self.offered.starttls {
             return self.say("STARTTLS", State::StartTls);
         }
+        self.lacks_tls = wanted;
         if wanted && self.plan.security == Security::Must {
             let text = format!("TLS is required, and {} does not offer it", self.plan.host);
             return self.unusable(Status::new(Class::Transient, 7, 4), text);

@@ -29,6 +29,7 @@ pub(super) const CNAME: u16 = 5;
 pub(super) const SOA: u16 = 6;
 pub(super) const MX: u16 = 15;
 pub(super) const AAAA: u16 = 28;
+pub(super) const TLSA: u16 = 52;
 
 /// A question as it reached a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +39,18 @@ pub(super) struct Asked {
     pub(super) kind: u16,
     pub(super) by_stream: bool,
     pub(super) has_edns: bool,
+    /// It asks whether signatures were checked (AD).
+    pub(super) has_ad: bool,
 }
 
 /// What a server sends for a question; nothing at all where a test returns none of these.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Says {
     pub(super) rcode: u8,
     pub(super) truncated: bool,
+    /// It says that signatures were checked (AD).
+    pub(super) authentic: bool,
     pub(super) answers: Vec<Vec<u8>>,
     pub(super) authorities: Vec<Vec<u8>>,
     pub(super) wrong_id: bool,
@@ -127,7 +133,14 @@ impl World {
     fn hear(&self, server: SocketAddr, query: &[u8], by_stream: bool) -> io::Result<Vec<Vec<u8>>> {
         let (name, end) = read_name(query);
         let kind = u16::from_be_bytes([query[end], query[end + 1]]);
-        let asked = Asked { server, name, kind, by_stream, has_edns: query[11] == 1 };
+        let asked = Asked {
+            server,
+            name,
+            kind,
+            by_stream,
+            has_edns: query[11] == 1,
+            has_ad: query[3] & 0x20 != 0,
+        };
         self.asked.borrow_mut().push(asked.clone());
         let says = (self.script.borrow_mut())(&asked)?;
         Ok(says.iter().map(|says| encode(query, end + 4, says)).collect())
@@ -153,7 +166,7 @@ fn encode(query: &[u8], question_end: usize, says: &Says) -> Vec<u8> {
         octets[13] ^= 1;
     }
     octets[2] = 0x81 | u8::from(says.truncated) << 1;
-    octets[3] = 0x80 | says.rcode;
+    octets[3] = 0x80 | u8::from(says.authentic) << 5 | says.rcode;
     octets[7] = u8::try_from(says.answers.len()).expect("few");
     octets[9] = u8::try_from(says.authorities.len()).expect("few");
     octets[11] = 0;
@@ -188,6 +201,10 @@ pub(super) fn a(owner: &str, ttl: u32, address: [u8; 4]) -> Vec<u8> {
 pub(super) fn aaaa(owner: &str, ttl: u32, last: u16) -> Vec<u8> {
     let address = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
     record(owner, AAAA, ttl, &address.octets())
+}
+
+pub(super) fn tlsa(owner: &str, ttl: u32, usage: u8, data: &[u8]) -> Vec<u8> {
+    record(owner, TLSA, ttl, &[&[usage, 1, 1][..], data].concat())
 }
 
 pub(super) fn cname(owner: &str, ttl: u32, target: &str) -> Vec<u8> {

@@ -671,7 +671,9 @@ const LABELS = {
   "listen.submissions": "The same, encrypted from the start",
   "listen.web": "This page",
   dns: "Name servers",
+  dns_trusted: "They check DNSSEC, and nobody stands between",
   "delivery.ipv6": "Use IPv6",
+  "delivery.policies": "Heed how domains want to be reached (MTA-STS, DANE)",
   "tls.certificate": "Certificate file",
   "tls.key": "Key file",
 };

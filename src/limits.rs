@@ -398,6 +398,8 @@ pub const DNS_FAILURE_TTL: Duration = Duration::from_secs(5);
 pub const DNS_CONTACT: Duration = Duration::from_mins(1);
 /// Octets of remembered answers, roughly; some 1,000 domains.
 pub const DNS_CACHE_BYTES: usize = 192 * 1024;
+/// How often answers that have ended are forgotten.
+pub const DNS_SWEEP: Duration = Duration::from_mins(10);
 /// Names that are taken from /etc/hosts; the rest (lists that block advertisers) is left.
 pub const DNS_HOSTS: usize = 256;
 /// Mail exchangers of a domain that are tried in one attempt.

@@ -40,11 +40,13 @@ pub(super) enum Denied {
     Data,
 }
 
-/// Answers by question. Its room is [`limits::DNS_CACHE_BYTES`]; what ends soonest makes way.
+/// Answers by question. Its room is [`limits::DNS_CACHE_BYTES`]; what ends soonest makes way. What
+/// has ended is forgotten every [`limits::DNS_SWEEP`], while anything is asked.
 #[derive(Default)]
 pub(super) struct Cache {
     entries: HashMap<Question, Entry>,
     octets: usize,
+    swept: Instant,
 }
 
 struct Entry {
@@ -71,6 +73,7 @@ impl Cache {
         now: Instant,
     ) {
         self.remove(question);
+        self.sweep(now);
         let octets = octets(question, &found.known);
         if octets > limits::DNS_CACHE_BYTES {
             return;
@@ -96,6 +99,16 @@ impl Cache {
         for question in questions {
             self.remove(&question);
         }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        if now.since(self.swept) < limits::DNS_SWEEP {
+            return;
+        }
+        self.swept = now;
+        self.entries.retain(|_, entry| entry.until > now);
+        self.entries.shrink_to_fit();
+        self.octets = self.entries.values().map(|entry| entry.octets).sum();
     }
 
     fn remove(&mut self, question: &Question) {
@@ -201,6 +214,26 @@ mod tests {
         assert!((400..2_000).contains(&kept), "{kept}");
         assert!(cache.find(&question("0.example"), secs(1)).is_none());
         assert!(cache.find(&question("1999.example"), secs(1)).is_some());
+        let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
+        assert_eq!(cache.octets, counted);
+    }
+
+    #[test]
+    fn what_has_ended_is_forgotten_every_few_minutes() {
+        let mut cache = Cache::default();
+        let sweep = limits::DNS_SWEEP.as_secs();
+        let keep = |cache: &mut Cache, n: u64, ttl: u32, at: u64| {
+            let ask = question(&format!("{n}.example"));
+            cache.keep(&ask, found(records("mx")), Some(ttl), secs(at));
+            cache.entries.len()
+        };
+        for n in 0..100u32 {
+            let kept = keep(&mut cache, n.into(), 60, sweep + u64::from(n));
+            assert_eq!(kept, n as usize + 1, "not yet");
+        }
+        assert_eq!(keep(&mut cache, 100, 3600, 2 * sweep - 1), 101);
+        assert_eq!(keep(&mut cache, 101, 3600, 2 * sweep), 2);
+        assert_eq!(keep(&mut cache, 102, 3600, 3 * sweep), 3, "these last");
         let counted: usize = cache.entries.values().map(|entry| entry.octets).sum();
         assert_eq!(cache.octets, counted);
     }

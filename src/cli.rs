@@ -98,6 +98,8 @@ pub enum Task {
     Trace(String),
     /// Is everything right?
     Check,
+    /// How a domain looks from outside.
+    Doctor(String),
     /// Take a message in.
     Send(Sendmail),
     /// Change a local user.

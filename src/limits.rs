@@ -702,3 +702,13 @@ pub const STS_RETRY: Duration = Duration::from_mins(5);
 pub const STS_WAIT: Duration = Duration::from_secs(30);
 /// Time for the index to say which policies it has, or to take one.
 pub const STS_INDEX_WAIT: Duration = Duration::from_secs(5);
+/// Terms of SPF records that ask DNS, for one question. RFC 7208 §4.6.4.
+pub const SPF_LOOKUPS: usize = 10;
+/// Of these, those that lead nowhere. RFC 7208 §4.6.4.
+pub const SPF_VOIDS: usize = 2;
+/// Time to look at a domain from outside.
+pub const DOCTOR_WAIT: Duration = Duration::from_secs(90);
+/// Time for a mail server to greet, when the doctor asks.
+pub const GREETING_WAIT: Duration = Duration::from_secs(15);
+/// Longest such greeting, octets.
+pub const GREETING_BYTES: usize = 8192;

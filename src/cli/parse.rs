@@ -147,6 +147,7 @@ fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> 
         ("trace", [what]) => Task::Trace((*what).to_string()),
         ("trace", rest) => return Err(count(rest, "trace ID, trace MESSAGE-ID or trace ADDRESS")),
         ("check", []) => Task::Check,
+        ("check", [domain]) => Task::Doctor((*domain).to_string()),
         ("user", rest) => user(rest, given)?,
         ("dkim", rest) => dkim(rest, given)?,
         ("login", []) => Task::LogIn(None, given.has("code")),

@@ -55,6 +55,32 @@ pub(super) fn records(of: &Value) -> String {
     list(of, "keys").map(record).collect()
 }
 
+/// How a domain looks from outside: a verdict each, why, and what to publish.
+pub(super) fn findings(of: &Value) -> String {
+    let whole = |of: &Value, name: &str| {
+        let text = of.get(name).and_then(Value::as_str).unwrap_or_default();
+        text.chars().filter(|c| !is_hidden(*c)).collect::<String>()
+    };
+    let finding = |finding: &Value| {
+        let [about, verdict] = ["about", "verdict"].map(|part| text(finding, part));
+        let words = wrapped(&text(finding, "words"), 9);
+        let publish = finding.get("publish").filter(|publish| publish.is_object());
+        let publish = publish.map_or_else(String::new, |publish| {
+            let [name, kind, value] = ["name", "type", "value"].map(|part| whole(publish, part));
+            format!(
+                "         publish  {name}\n         type     {kind}\n         value    {value}\n"
+            )
+        });
+        format!("{verdict:<7}  {about}\n{words}{publish}")
+    };
+    list(of, "findings").map(finding).collect()
+}
+
+/// Only what they come to.
+pub(super) fn verdicts(of: &Value) -> impl Iterator<Item = &str> {
+    list(of, "findings").filter_map(|finding| finding.get("verdict").and_then(Value::as_str))
+}
+
 /// The sign-ins that there are, a line or two each.
 pub(super) fn sign_ins(of: &Value) -> String {
     let row = |row: &Value| {

@@ -28,6 +28,7 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   queue hold|release|drop ID     hold a message, release it, or forget it
   trace ID|MESSAGE-ID|ADDRESS    the way of a message
   check                          is the configuration right, and the relay well?
+  check DOMAIN                   how mail from there looks to others, and what to publish
   send [-t] [-f FROM] [-i] TO    take in the message on standard input
   user add|passwd|remove NAME    change a user (--password-stdin, --no-password)
   login [USER] [--code]          sign in by OAuth, where a route says so
@@ -107,6 +108,7 @@ impl Doing<'_> {
             Task::Act(act, ids) => self.act(*act, ids, terminal).await?,
             Task::Trace(what) => return self.trace(what, terminal).await,
             Task::Check => return self.check(terminal).await,
+            Task::Doctor(domain) => return self.doctor(domain, terminal).await,
             Task::Send(mail) => {
                 return Ok(sendmail::send(self.sys, self.call, mail, terminal).await?);
             }
@@ -267,6 +269,18 @@ impl Doing<'_> {
             }
         }
         Ok(if problems.is_empty() { exit::OK } else { exit::CONFIG })
+    }
+
+    async fn doctor(&self, domain: &str, terminal: &mut Terminal<'_>) -> Result<u8, Stop> {
+        let body = json!({ "domain": domain }).to_string();
+        let answer = self.done(&Question::post("/api/check/domain", Some(&body))).await?;
+        if self.call.json {
+            terminal.say(&answer.body.to_string())?;
+        } else {
+            write!(terminal.output, "{}", show::findings(&answer.body))?;
+        }
+        let is_wrong = show::verdicts(&answer.body).any(|verdict| verdict == "wrong");
+        Ok(if is_wrong { exit::CONFIG } else { exit::OK })
     }
 
     /// What is wrong with the configuration file; nothing where there is none.

@@ -64,6 +64,7 @@ fn commands_are_read_with_options_before_and_after() {
         ("waypost queue drop 0123456789", Task::Act(Act::Drop, one())),
         ("waypost trace <a@b>", Task::Trace("<a@b>".into())),
         ("waypost check", Task::Check),
+        ("waypost check example.org", Task::Doctor("example.org".into())),
         ("waypost user add bob", Task::User(UserAct::Add(Prompt::Shown), "bob".into())),
         (
             "waypost user add bob --password-stdin",
@@ -132,7 +133,7 @@ fn a_wrong_command_line_is_told_with_what_is_allowed() {
         ("waypost config get retry.frist", "did you mean retry.first?"),
         ("waypost config set", "config set KEY VALUE"),
         ("waypost config get list", "config reference"),
-        ("waypost check it", "\"it\""),
+        ("waypost check it now", "\"it now\""),
         ("waypost --data", "missing argument"),
         ("waypost send", "no recipients"),
         ("sendmail -bd x", "-bm, -bp and -bi"),
@@ -544,6 +545,28 @@ fn a_configuration_is_checked_before_any_relay_runs_with_it() {
     let bad = json!({"problems": [{"key": "dns", "words": "no answer"}]});
     let done = run_in(answers(&[(200, bad)]), "waypost check --data /d", b"");
     assert_eq!((done.code, done.output.as_str()), (exit::CONFIG, "dns: no answer\n"));
+}
+
+#[test]
+fn a_domain_is_told_with_what_is_to_be_published() {
+    let rows = |verdict: &str| {
+        json!({"findings": [
+            {"about": "port 25", "verdict": "good", "words": "Open.", "publish": null},
+            {"about": "SPF", "verdict": verdict, "words": "There is no record.", "publish":
+                {"name": "example.org", "type": "TXT", "value": "v=spf1 a ~all", "zone": "x"}},
+        ]})
+    };
+    let done = run_in(answers(&[(200, rows("wrong"))]), "waypost check example.org --data /d", b"");
+    let told = "good     port 25\n         Open.\nwrong    SPF\n         There is no record.\n\
+                \x20        publish  example.org\n         type     TXT\n\
+                \x20        value    v=spf1 a ~all\n";
+    assert_eq!((done.code, done.output.as_str()), (exit::CONFIG, told));
+    let done =
+        run_in(answers(&[(200, rows("advice"))]), "waypost check example.org --data /d", b"");
+    assert_eq!(done.code, exit::OK);
+    let no = json!({"error": "x is no domain"});
+    let done = run_in(answers(&[(422, no)]), "waypost check x --data /d", b"");
+    assert_eq!((done.code, done.errors.as_str()), (exit::UNAVAILABLE, "waypost: x is no domain\n"));
 }
 
 #[test]

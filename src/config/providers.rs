@@ -24,6 +24,8 @@ pub struct Profile {
     pub oauth: Option<String>,
     /// Whom it takes as sender.
     pub senders: Senders,
+    /// What an SPF record includes, where mail of one's own domain leaves through it.
+    pub spf: Option<String>,
     /// Octets of the largest message, where that is documented.
     pub size: Option<u64>,
     /// How much it takes, where that is documented.
@@ -106,6 +108,7 @@ fn read(name: &'static str, text: &str) -> Option<Profile> {
             "any" => Senders::Any,
             _ => return None,
         },
+        spf: text("spf"),
         size: object.get("size").and_then(Value::as_u64),
         pace: pace(object.get("pace").and_then(Value::as_object)),
         notes: texts("notes"),
@@ -139,8 +142,8 @@ mod tests {
             let object = value(text).expect("JSON");
             for key in object.as_object().expect("an object").keys() {
                 let known = [
-                    "title", "via", "example", "user", "password", "oauth", "senders", "size",
-                    "pace", "notes", "sources",
+                    "title", "via", "example", "user", "password", "oauth", "senders", "spf",
+                    "size", "pace", "notes", "sources",
                 ];
                 assert!(known.contains(&key.as_str()), "{name}: {key}");
             }

@@ -9,13 +9,14 @@
 mod ask;
 mod cache;
 mod files;
+mod records;
 
 pub use files::{servers_of, trusts_ad};
 
 use crate::{
     limits,
     proto::{
-        dns::{self, Answer, Data, Kind, Question, Response, Tlsa},
+        dns::{self, Answer, Data, Kind, Question, Response},
         status::{Class, Outcome, Status},
     },
     sys::{Signal, Sys},
@@ -171,65 +172,6 @@ impl Resolver {
     /// lifetime of the message decides.
     pub async fn addresses(&self, host: &str, ipv6: bool) -> Result<Vec<IpAddr>, Trouble> {
         self.find(host, ipv6).await.map_err(|missing| missing.trouble(host))
-    }
-
-    /// The certificates of the service at a port of `host`, where DNS vouches for them; none where
-    /// it does not, or where there are none. RFC 7672 §2.2.
-    ///
-    /// Where the addresses of the host are not signed, they are not asked for: many a name server
-    /// of such a zone does not answer such questions.
-    ///
-    /// # Errors
-    /// The host's addresses are signed, but nobody would say: whoever keeps the answer away may
-    /// want us to do without.
-    pub async fn certificates(&self, host: &str, port: u16) -> Result<Vec<Tlsa>, Trouble> {
-        let somebody = self.servers.borrow().iter().any(|server| server.trusted);
-        let Some(host) = dns::ascii_name(host).filter(|_| somebody && !is_address(host)) else {
-            return Ok(Vec::new());
-        };
-        if !self.hosts.borrow().addresses(&host).is_empty() {
-            return Ok(Vec::new());
-        }
-        let ask = |kind| Question { name: host.clone(), kind };
-        let mut addresses = self.lookup(&ask(Kind::A)).await;
-        if !matches!(addresses.known, Known::Records(_)) {
-            addresses = self.lookup(&ask(Kind::Aaaa)).await;
-        }
-        if !addresses.authentic {
-            return Ok(Vec::new());
-        }
-        let name = format!("_{port}._tcp.{host}");
-        let reply = self.lookup(&Question { name: name.clone(), kind: Kind::Tlsa }).await;
-        match reply.known {
-            Known::Records(records) if reply.authentic => {
-                let tlsa = records.iter().filter_map(|record| match record {
-                    Data::Tlsa(tlsa) => Some(tlsa.clone()),
-                    _ => None,
-                });
-                Ok(tlsa.collect())
-            }
-            Known::Failed(why) => Err(unanswered(&name, &why)),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// The texts of a name; none where there are none.
-    ///
-    /// # Errors
-    /// Nobody would say.
-    pub async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Trouble> {
-        let Some(name) = dns::ascii_name(name) else { return Ok(Vec::new()) };
-        match self.lookup(&Question { name: name.clone(), kind: Kind::Txt }).await.known {
-            Known::Records(records) => {
-                let texts = records.iter().filter_map(|record| match record {
-                    Data::Txt(text) => Some(text.clone()),
-                    _ => None,
-                });
-                Ok(texts.collect())
-            }
-            Known::Failed(why) => Err(unanswered(&name, &why)),
-            _ => Ok(Vec::new()),
-        }
     }
 
     /// No MX: the domain is its own exchanger, if it has an address. RFC 5321 §5.1.

@@ -110,7 +110,7 @@ impl Keyring {
 
     /// The keys of a domain, or of the nearest one above it: mail from `camera.example.org` is
     /// `example.org`'s to sign, and aligned with it (RFC 7489 §3.1.1).
-    fn of(&self, domain: &str) -> Vec<Rc<Signer>> {
+    pub fn of(&self, domain: &str) -> Vec<Rc<Signer>> {
         let keys = self.0.borrow();
         let mut name = Some(domain);
         while let Some(this) = name {

@@ -9,9 +9,10 @@ use super::{
     sign_ins::SignIns,
     vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Begun, Counts, Door, Event, Keys, Last, Message,
-        Office, Page, Problem, QueuePage, Queued, RecipientRow, RecipientState, Row, SettingRow,
-        SignInHow, SignInRow, Spool, State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Begun, Counts, Door, Event, FindingRow, Keys, Last,
+        Message, Office, Page, Problem, PublishRow, QueuePage, Queued, RecipientRow,
+        RecipientState, Row, SettingRow, SignInHow, SignInRow, Spool, State, Status, UserChange,
+        Which,
     },
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     relay::{
         admit::{Refusal, Who},
         deliver::{self, Chunkless, Freight, Note, Way},
+        doctor::{self, Finding},
         envelope::{Envelope, Id, Notify, Octets, Progress, Recipient},
         queue::{self, Item},
         refusal,
@@ -323,6 +325,23 @@ impl Office for Desk {
         Box::pin(self.whole_status())
     }
 
+    fn doctor<'a>(&'a self, domain: &'a str) -> Pending<'a, Result<Vec<FindingRow>, String>> {
+        Box::pin(async move {
+            let relay = &self.relay;
+            let config = relay.config();
+            let way = doctor::Way {
+                sys: &relay.sys,
+                resolver: &relay.resolver,
+                config: &config,
+                keyring: &relay.keyring,
+            };
+            let looking = Box::pin(doctor::examine(&way, domain));
+            let found = relay.sys.within(limits::DOCTOR_WAIT, looking).await;
+            let found = found.ok_or("the name servers take too long")??;
+            Ok(found.into_iter().map(finding_row).collect())
+        })
+    }
+
     fn queue(&self, page: Page) -> Pending<'_, QueuePage> {
         Box::pin(async move {
             let offset = usize::try_from(page.offset).unwrap_or(usize::MAX);
@@ -544,6 +563,17 @@ impl Freight for Knock {
         Box::pin(std::future::ready(()))
     }
     fn note(&mut self, _note: Note) {}
+}
+
+fn finding_row(finding: Finding) -> FindingRow {
+    let publish = finding.publish.map(|publish| PublishRow {
+        zone: publish.to_string(),
+        name: publish.name,
+        kind: publish.kind.into(),
+        value: publish.value,
+    });
+    let (about, verdict) = (finding.about.into(), finding.verdict.word().into());
+    FindingRow { about, verdict, words: finding.words, publish }
 }
 
 /// Why a message is still here, in words, with the remote's own.

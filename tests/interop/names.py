@@ -1,6 +1,7 @@
 """Name servers: nsd has a zone of hosts, unbound resolves."""
 import signal
 
+import doctor
 from world import DNS, HOSTS, LIAR, folder, listening, once, run, signalled, start, until, write
 
 ZONE = """$ORIGIN test.
@@ -66,7 +67,7 @@ def zone():
     lines = ZONE.format(DNS=DNS, **HOSTS)
     for name in (h for h in HOSTS if h[0] == "s" and h[1:].isdigit()):
         lines += "%s MX 10 mx.%s\nmx.%s A %s\n" % (name, name, name, HOSTS[name])
-    return lines + SIXTY
+    return lines + SIXTY + doctor.zone()
 
 
 @once

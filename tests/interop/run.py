@@ -6,6 +6,7 @@ import cases
 import commands  # noqa: F401
 import crash  # noqa: F401
 import devices  # noqa: F401
+import doctor  # noqa: F401
 import exchangers  # noqa: F401
 import hostile  # noqa: F401
 import mailbox  # noqa: F401

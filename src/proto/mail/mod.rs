@@ -12,6 +12,7 @@ pub mod quoted;
 pub mod received;
 pub mod repair;
 pub mod sender;
+pub mod spf;
 
 #[cfg(test)]
 mod vectors;

@@ -4,6 +4,7 @@
 mod company;
 mod crowd;
 mod disk;
+mod doctor;
 mod doors;
 mod exposition;
 mod failing;
@@ -21,6 +22,7 @@ mod server;
 mod service;
 mod sign_ins;
 mod signing;
+mod spf;
 mod vitals;
 mod ways;
 mod wire;

@@ -41,7 +41,7 @@ impl World {
 
     /// This is the text of a name, and no other.
     pub(super) fn text(&self, owner: &str, text: &str) {
-        self.zone.borrow_mut().records.retain(|(name, ..)| name != owner);
+        self.zone.borrow_mut().records.retain(|(name, kind, _)| name != owner || *kind != TXT);
         let length = u8::try_from(text.len()).expect("short");
         self.record(owner, TXT, [&[length], text.as_bytes()].concat());
     }

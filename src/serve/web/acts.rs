@@ -34,6 +34,14 @@ impl Web {
         Ok(json(200, Json::object().list("problems", &problems)))
     }
 
+    /// How a domain looks from outside: `{"findings": [...]}`.
+    pub(super) async fn doctor(&self, visit: Visit) -> Answer {
+        let asked: Domain = read(&visit.body)?;
+        let findings = self.office.doctor(&asked.domain).await;
+        let findings = findings.map_err(|words| error(422, &words))?;
+        Ok(json(200, Json::object().list("findings", &findings)))
+    }
+
     pub(super) async fn metrics(&self) -> Answer {
         let kind = "text/plain; version=0.0.4; charset=utf-8";
         Ok(Response::new(200, kind, self.office.metrics().await.into_bytes()))
@@ -279,6 +287,12 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Domain {
+    domain: String,
 }
 
 #[derive(Deserialize)]

@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 42] = [
+pub(super) const ROUTES: [Route; 43] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -101,6 +101,7 @@ pub(super) const ROUTES: [Route; 42] = [
         Box::pin(w.apply(v, Apply::Check))
     }),
     change(Method::Post, "/api/check", SMALL, |w, _| Box::pin(w.check())),
+    change(Method::Post, "/api/check/domain", SMALL, |w, v| Box::pin(w.doctor(v))),
     get("/api/settings", Access::Login, |w, _| at_once(w.settings())),
     get("/api/providers", Access::Login, |_, _| at_once(Web::providers())),
     change(Method::Post, "/api/test", SMALL, |w, v| Box::pin(w.test(v))),

@@ -38,6 +38,12 @@ pub trait Office {
     /// answered, and whether every smarthost lets us in (connect, TLS, login; no message). Takes as
     /// long as the slowest of them.
     fn check(&self) -> Pending<'_, Vec<Problem>>;
+    /// What the world sees of mail from a domain, and what is to be done about it. Asks name
+    /// servers and one mail server; takes [`crate::limits::DOCTOR_WAIT`] at most.
+    ///
+    /// # Errors
+    /// In words: no domain, or the name servers take too long.
+    fn doctor<'a>(&'a self, domain: &'a str) -> Pending<'a, Result<Vec<FindingRow>, String>>;
     /// The settings table, for the form and the reference.
     fn settings(&self) -> Vec<SettingRow>;
     /// Send a test message; its queue id can be traced.
@@ -435,6 +441,33 @@ pub struct KeyRow {
     /// What the TXT record says, in one piece.
     pub text: String,
     /// The record as a line of a zone file, in strings that DNS can carry.
+    pub zone: String,
+}
+
+/// One thing that was looked at in what the world sees of a domain.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FindingRow {
+    /// What.
+    pub about: String,
+    /// `good`, `advice`, `wrong` or `unknown`.
+    pub verdict: String,
+    /// Why, and what to do.
+    pub words: String,
+    /// The record to publish.
+    pub publish: Option<PublishRow>,
+}
+
+/// A record to publish.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PublishRow {
+    /// Where, without a dot at the end.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What, in one piece.
+    pub value: String,
+    /// The record as a line of a zone file.
     pub zone: String,
 }
 

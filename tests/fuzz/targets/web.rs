@@ -22,8 +22,8 @@ use waypost::{
     serve::web::{
         Web,
         office::{
-            Action, AdminLogin, AdminState, Apply, Begun, Event, Keys, Message, Office, Page,
-            Problem, QueuePage, SettingRow, SignInHow, SignInRow, Status, UserChange, Which,
+            Action, AdminLogin, AdminState, Apply, Begun, Event, FindingRow, Keys, Message, Office,
+            Page, Problem, QueuePage, SettingRow, SignInHow, SignInRow, Status, UserChange, Which,
         },
     },
     sys::{Listener, Pending, Stream, TlsFacts},
@@ -73,6 +73,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         ("/api/queue/retry", ""),
         ("/api/queue/7ZK3M9Q2XD/hold", "{}"),
         ("/api/config/check", r#"{"hostname": "a.example"}"#),
+        ("/api/check/domain", r#"{"domain": "a.example"}"#),
         ("/api/test", r#"{"to": "a@b", "from": null}"#),
         ("/api/users", r#"{"name": "a", "password": "long enough"}"#),
         ("/api/users/a/password", r#"{"password": "long enough"}"#),
@@ -238,6 +239,9 @@ impl Office for Desk {
     }
     fn check(&self) -> Pending<'_, Vec<Problem>> {
         at_once(Vec::new())
+    }
+    fn doctor<'a>(&'a self, domain: &'a str) -> Pending<'a, Result<Vec<FindingRow>, String>> {
+        at_once(if self.0 & 1 == 1 { Ok(vec![FindingRow::default()]) } else { Err(domain.into()) })
     }
     fn settings(&self) -> Vec<SettingRow> {
         vec![SettingRow::default()]

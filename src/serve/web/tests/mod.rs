@@ -329,6 +329,19 @@ fn keys_are_shown_made_and_retired_by_who_is_logged_in() {
 }
 
 #[test]
+fn a_domain_is_looked_at_for_who_is_logged_in() {
+    let house = House::new();
+    assert_eq!(house.plain("POST", "/api/check/domain").status, 401);
+    let browser = house.logged_in();
+    let ask = |body| browser.ask("POST", "/api/check/domain", Some(body));
+    let found = ask(json!({ "domain": "example.org" })).json();
+    assert_eq!(found["findings"][0]["publish"]["name"], "example.org");
+    assert_eq!(found["findings"][0]["publish"]["type"], "TXT");
+    assert_eq!(ask(json!({ "domain": "nonsense" })).status, 422);
+    assert_eq!(ask(json!({})).status, 400);
+}
+
+#[test]
 fn providers_are_told_whole_to_who_is_logged_in() {
     let house = House::new();
     assert_eq!(house.plain("GET", "/api/providers").status, 401);

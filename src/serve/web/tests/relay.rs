@@ -4,9 +4,9 @@
 use crate::{
     relay::envelope::Id,
     serve::web::office::{
-        Action, AdminLogin, AdminState, Apply, Begun, Event, KeyRow, Keys, Message, Office, Page,
-        Problem, QueuePage, RecipientRow, RecipientState, Row, SettingRow, SignInHow, SignInRow,
-        State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Begun, Event, FindingRow, KeyRow, Keys, Message,
+        Office, Page, Problem, PublishRow, QueuePage, RecipientRow, RecipientState, Row,
+        SettingRow, SignInHow, SignInRow, State, Status, UserChange, Which,
     },
     sys::Pending,
     time::Wall,
@@ -200,6 +200,14 @@ impl Office for Relay {
     }
     fn check(&self) -> Pending<'_, Vec<Problem>> {
         Box::pin(std::future::ready(Vec::new()))
+    }
+    fn doctor<'a>(&'a self, domain: &'a str) -> Pending<'a, Result<Vec<FindingRow>, String>> {
+        let publish =
+            PublishRow { name: domain.into(), kind: "TXT".into(), ..PublishRow::default() };
+        let row =
+            FindingRow { about: "SPF".into(), publish: Some(publish), ..FindingRow::default() };
+        let known = domain.contains('.');
+        Box::pin(ready(if known { Ok(vec![row]) } else { Err("no domain".into()) }))
     }
     fn health(&self) -> Result<(), String> {
         self.well.borrow().clone()

@@ -706,9 +706,9 @@ pub const STS_INDEX_WAIT: Duration = Duration::from_secs(5);
 pub const SPF_LOOKUPS: usize = 10;
 /// Of these, those that lead nowhere. RFC 7208 §4.6.4.
 pub const SPF_VOIDS: usize = 2;
-/// Time to look at a domain from outside.
-pub const DOCTOR_WAIT: Duration = Duration::from_secs(90);
+/// Time to look at a domain from outside; a browser waits for 30 seconds.
+pub const DOCTOR_WAIT: Duration = Duration::from_secs(28);
 /// Time for a mail server to greet, when the doctor asks.
-pub const GREETING_WAIT: Duration = Duration::from_secs(15);
+pub const GREETING_WAIT: Duration = Duration::from_secs(8);
 /// Longest such greeting, octets.
 pub const GREETING_BYTES: usize = 8192;

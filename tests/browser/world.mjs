@@ -3,6 +3,7 @@
 // Everything is on loopback, at ports that were free a moment ago. What a case started here ends
 // with it, by id.
 
+import dgram from "node:dgram";
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
@@ -341,4 +342,58 @@ export async function submit(relay, { from = "camera@home.example", to, subject,
   const last = replies[replies.length - 2];
   if (!last.startsWith("250")) throw new Error("not taken: " + replies.join(" | "));
   return { id: last.split(" ").pop(), messageId, reply: last };
+}
+
+// ---- Names ----
+
+const KINDS = { A: 1, PTR: 12, MX: 15, TXT: 16 };
+const wire = (name) =>
+  Buffer.concat([...name.split(".").flatMap((l) => [Buffer.from([l.length]), Buffer.from(l)]), Buffer.alloc(1)]);
+const data = {
+  A: (text) => Buffer.from(text.split(".").map(Number)),
+  PTR: wire,
+  MX: (host) => Buffer.concat([Buffer.from([0, 10]), wire(host)]),
+  TXT: (text) =>
+    Buffer.concat((text.match(/.{1,255}/gs) || [""]).flatMap((s) => [Buffer.from([s.length]), Buffer.from(s)])),
+};
+
+/** A name server that knows these records (`"example.org MX": "mx.example.org"`), and no other name. */
+export class Names {
+  static async start(records) {
+    const names = new Names();
+    names.records = records;
+    names.socket = dgram.createSocket("udp4");
+    names.socket.on("message", (query, { port, address }) =>
+      names.socket.send(names.answer(query), port, address),
+    );
+    await new Promise((ready) => names.socket.bind(0, "127.0.0.1", ready));
+    names.address = "127.0.0.1:" + names.socket.address().port;
+    return names;
+  }
+
+  answer(query) {
+    const labels = [];
+    let at = 12;
+    for (; query[at]; at += query[at] + 1)
+      labels.push(query.toString("latin1", at + 1, at + 1 + query[at]));
+    const name = labels.join(".");
+    const kind = Object.keys(KINDS).find((kind) => KINDS[kind] === query.readUInt16BE(at + 1));
+    const found = this.records[name + " " + kind];
+    const known = Object.keys(this.records).some((key) => key.startsWith(name + " "));
+    const head = Buffer.from(query.subarray(0, at + 5));
+    head.set([0x81, known ? 0x80 : 0x83, 0, 1, 0, found ? 1 : 0, 0, found ? 0 : 1, 0, 0], 2);
+    const record = (owner, type, octets) => {
+      const fixed = Buffer.from([0, type, 0, 1, 0, 0, 0, 5, octets.length >> 8, octets.length & 255]);
+      return Buffer.concat([owner, fixed, octets]);
+    };
+    const soa = Buffer.concat([Buffer.alloc(2), Buffer.from([0, 0, 0, 5]), Buffer.alloc(12), Buffer.from([0, 0, 0, 5])]);
+    const more = found
+      ? record(Buffer.from([0xc0, 12]), KINDS[kind], data[kind](found))
+      : record(Buffer.alloc(1), 6, soa);
+    return Buffer.concat([head, more]);
+  }
+
+  async end() {
+    await new Promise((done) => this.socket.close(done));
+  }
 }

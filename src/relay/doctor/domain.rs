@@ -166,7 +166,10 @@ pub(super) async fn keys(way: &Way<'_>, name: &str, needed: bool) -> Vec<Finding
     let keys = way.keyring.of(name);
     if keys.is_empty() {
         let words = if needed {
-            format!("Mail from {name} is not signed: `waypost dkim make {name}` makes keys.")
+            format!(
+                "Mail from {name} is not signed. Make keys for it, on the page or with `waypost dkim \
+                 make {name}`, and publish them."
+            )
         } else {
             format!("Mail from {name} is not signed here; the provider may do that.")
         };

@@ -3,7 +3,7 @@
 
 use super::{Finding, Verdict, Way, domain::is_outside};
 use crate::{limits, proto::smtp::reply::one_line};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future::zip};
 use std::net::{IpAddr, SocketAddr};
 
 /// What was seen.
@@ -20,49 +20,52 @@ const OTHERS: [&str; 2] = ["gmail.com", "outlook.com"];
 const PORT: &str = "port 25";
 
 pub(super) async fn look(way: &Way<'_>, name: &str, is_local: bool) -> Outside {
+    let whom = Some(name).filter(|_| !is_local);
+    let (four, six) = zip(family(way, whom, false), family(way, whom, true)).await;
     let mut outside = Outside::default();
-    for ipv6 in [false, true] {
-        if ipv6 && !way.config.delivery_ipv6 {
-            continue;
-        }
-        let whom = Some(name).filter(|_| !is_local).into_iter().chain(OTHERS);
-        let (mut seen, mut failed) = (None, Vec::new());
-        for domain in whom {
-            match greet(way, domain, ipv6).await {
-                Greeted::Heard(heard) => {
-                    seen = Some(heard);
-                    break;
-                }
-                Greeted::Not(why) => failed.push(why),
-                Greeted::Nobody => {}
-            }
-        }
-        match seen {
-            Some(heard) => {
+    for (greeted, ipv6) in [(four, false), (six, true)] {
+        match greeted {
+            Greeted::Heard(heard) => {
                 let words = format!("Open: {} said \"{}\".", heard.by, heard.words);
                 outside.findings.push(Finding::new(PORT, Verdict::Good, words));
                 outside.addresses.extend(heard.address);
             }
-            None if !failed.is_empty() && !ipv6 => {
+            // Without IPv6 nothing is amiss.
+            _ if ipv6 => {}
+            Greeted::Not(why) => {
                 let words = format!(
-                    "No mail server can be reached: {}. Many providers close port 25 to homes; \
-                     then mail must leave through a smarthost.",
-                    failed.join("; ")
+                    "No mail server can be reached: {why}. Many providers close port 25 to homes; \
+                     then mail must leave through a smarthost."
                 );
                 outside.findings.push(Finding::new(PORT, Verdict::Wrong, words));
             }
-            None if !ipv6 => {
+            Greeted::Nobody => {
                 let words = "No mail server was found to try it with.";
                 outside.findings.push(Finding::new(PORT, Verdict::Unknown, words));
             }
-            // Without IPv6 nothing is amiss.
-            None => {}
         }
     }
     if outside.addresses.is_empty() {
         outside.addresses = by_name(way).await;
     }
     outside
+}
+
+/// A greeting over this family, by the domain's own server or by one of the others.
+async fn family(way: &Way<'_>, whom: Option<&str>, ipv6: bool) -> Greeted {
+    if ipv6 && !way.config.delivery_ipv6 {
+        return Greeted::Nobody;
+    }
+    let own = match whom {
+        Some(domain) => greet(way, domain, ipv6).await,
+        None => Greeted::Nobody,
+    };
+    if let Greeted::Heard(_) = own {
+        return own;
+    }
+    let [one, two] = OTHERS;
+    let (one, two) = zip(greet(way, one, ipv6), greet(way, two, ipv6)).await;
+    own.or(one).or(two)
 }
 
 /// What our own name leads to, where nobody has told us.
@@ -83,6 +86,18 @@ enum Greeted {
     Not(String),
     /// There is no such server.
     Nobody,
+}
+
+impl Greeted {
+    /// The better of two.
+    fn or(self, other: Greeted) -> Greeted {
+        match (self, other) {
+            (Greeted::Heard(heard), _) | (_, Greeted::Heard(heard)) => Greeted::Heard(heard),
+            (Greeted::Not(why), Greeted::Not(also)) => Greeted::Not(format!("{why}; {also}")),
+            (Greeted::Not(why), _) | (_, Greeted::Not(why)) => Greeted::Not(why),
+            (Greeted::Nobody, Greeted::Nobody) => Greeted::Nobody,
+        }
+    }
 }
 
 async fn greet(way: &Way<'_>, domain: &str, ipv6: bool) -> Greeted {

@@ -66,7 +66,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 43] = [
+pub(super) const ROUTES: [Route; 44] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -75,6 +75,7 @@ pub(super) const ROUTES: [Route; 43] = [
     get("/people.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/signin.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/domain.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/healthz", Access::Open, |w, _| at_once(w.health())),
     get("/metrics", Access::Near, |w, _| Box::pin(w.metrics())),

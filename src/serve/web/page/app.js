@@ -155,6 +155,8 @@ function turn(event) {
     later(open, "Settings", () => import("./settings.js"), (it) => it.settingsView(open));
   else if (place === "sign-in")
     later(open, "Sign in", () => import("./signin.js"), (it) => it.signInView(open, returned));
+  else if (place === "domain")
+    later(open, "Will it arrive?", () => import("./domain.js"), (it) => it.domainView(open, rest));
   else homeView(open);
   nav.hidden = session.state !== "ok";
   for (const link of nav.children) {

@@ -490,6 +490,13 @@ export function testView(view) {
       form([h("div", { class: "pair" }, to, from)], "Send test message", start),
     ),
     follow,
+    h(
+      "p",
+      { class: "soft" },
+      "Is your mail from a domain of your own? ",
+      h("a", { href: "#/domain" }, "See what others see of it"),
+      ", and sign it.",
+    ),
   );
 }
 

@@ -369,6 +369,12 @@ class Editor {
           "Straight to the recipients’ servers",
           "Needs a fixed address with a good name, and an open port 25.",
         ),
+        h(
+          "p",
+          { class: "help" },
+          h("a", { href: "#/domain" }, "Will it arrive?"),
+          " shows what others see of your domain.",
+        ),
       ),
       host,
       others,

@@ -34,6 +34,7 @@ fn without_login_every_route_refuses_but_those_marked_open() {
             "/people.js",
             "/settings.js",
             "/signin.js",
+            "/domain.js",
             "/icon.svg",
             "/healthz",
             "/api/session",

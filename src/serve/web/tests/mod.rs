@@ -159,6 +159,7 @@ fn nothing_from_elsewhere_is_named_in_the_page() {
         "/people.js",
         "/settings.js",
         "/signin.js",
+        "/domain.js",
     ] {
         let body = house.plain("GET", path).body;
         for forbidden in

@@ -167,8 +167,8 @@ pub(super) async fn keys(way: &Way<'_>, name: &str, needed: bool) -> Vec<Finding
     if keys.is_empty() {
         let words = if needed {
             format!(
-                "Mail from {name} is not signed. Make keys for it, on the page or with `waypost dkim \
-                 make {name}`, and publish them."
+                "Mail from {name} is not signed. Make keys for it, on the page or with `waypost \
+                 dkim make {name}`, and publish them."
             )
         } else {
             format!("Mail from {name} is not signed here; the provider may do that.")

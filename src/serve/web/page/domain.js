@@ -142,7 +142,7 @@ function inOrder(findings) {
       "dl",
       { class: "type" },
       findings.map(({ about, words }) =>
-        h("div", null, h("dt", null, capital(about)), h("dd", null, h("span", { class: "value" }, words))),
+        h("div", null, h("dt", null, capital(about)), h("dd", null, h("span", null, words))),
       ),
     ),
   );

@@ -142,12 +142,20 @@ pub const ACTIVE_MESSAGES: usize = 64;
 pub const FAILING_WAIT: Duration = Duration::from_secs(10);
 /// Messages that wait for the connections to one destination; more stay in the spool.
 pub const LANE_WAITING: usize = 20;
+/// Messages that wait for the first connection to one destination.
+pub const LANE_WAITING_FIRST: usize = 4;
 /// Messages that wait for, or are on, connections to all destinations.
 pub const LANES_JOBS: usize = 400;
 /// Connections to all destinations at once.
 pub const CONNECTIONS: usize = 100;
-/// Connections to one destination at once. More is impolite to small servers.
-pub const CONNECTIONS_PER_LANE: usize = 4;
+/// Of these, those to destinations that could not be used when they were tried last: however many
+/// are dead, the others are reached.
+pub const CONNECTIONS_ON_TRIAL: usize = CONNECTIONS / 2;
+/// Connections to one destination at once, where it takes what comes.
+pub const CONNECTIONS_PER_LANE: usize = 10;
+/// Connections to one destination at once, as soon as it is ready for mail. More is impolite to
+/// small servers.
+pub const CONNECTIONS_EASILY: usize = 4;
 /// Messages over one connection before it is closed: some servers count.
 pub const MESSAGES_PER_CONNECTION: usize = 500;
 /// How long an idle connection waits for a further message before QUIT.

@@ -380,7 +380,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "routes[].connections",
         kind: Kind::Number { min: 1, max: limits::CONNECTIONS_PER_LANE as u64 },
-        default: "4",
+        default: "1 at first, and more while it takes what comes",
         help: "Most connections at once.",
         example: "1",
     },

@@ -4,9 +4,11 @@
 //! destination, connections in all. A message for which there is no room is *parked*: no more than
 //! its id is kept until a job has left.
 
+mod connections;
 mod failover;
 mod pace;
 mod refused;
+mod width;
 
 use super::{
     line,
@@ -43,6 +45,7 @@ use std::{
     io,
     rc::Rc,
 };
+use width::Width;
 
 /// The lanes that are in use or were lately.
 pub struct Lanes {
@@ -56,8 +59,12 @@ pub struct Lanes {
     parked: RefCell<VecDeque<Id>>,
     /// Connections open or opening.
     connections: Cell<usize>,
+    /// Of these, those to destinations that failed when they were tried last.
+    trials: Cell<usize>,
     /// Lanes for which there were too many of them.
     starved: RefCell<VecDeque<Rc<Lane>>>,
+    /// Lanes that failed when they were tried last, for which there were too many of those.
+    starved_on_trial: RefCell<VecDeque<Rc<Lane>>>,
     /// Servers that BDAT is not used with.
     chunkless: Chunkless,
     /// What has gone lately by ways that take so much in some time.
@@ -87,9 +94,9 @@ struct Lane {
     paused: Cell<Option<Instant>>,
     /// No host could be used: until then, every job ends like the last one.
     rest: RefCell<Option<Rest>>,
-    /// A login has worked. Until then one connection at a time tries it: to a server, several that
-    /// fail look like guessing.
-    admitted: Cell<bool>,
+    /// How many connections it is worth. Until a login has worked one at a time tries it: to a
+    /// server, several that fail look like guessing.
+    width: Width,
     /// Mechanisms that are offered and do not work.
     without: RefCell<Vec<Mechanism>>,
     /// Times that no host could be used, since one could.
@@ -135,7 +142,9 @@ impl Lanes {
             jobs: Cell::default(),
             parked: RefCell::default(),
             connections: Cell::default(),
+            trials: Cell::default(),
             starved: RefCell::default(),
+            starved_on_trial: RefCell::default(),
             chunkless: Chunkless::default(),
             meters: RefCell::default(),
             configured,
@@ -152,8 +161,16 @@ impl Lanes {
         if lane.as_ref().is_some_and(|lane| lane.paused.get().is_some()) {
             return false;
         }
-        let waiting = lane.map_or(0, |lane| lane.waiting.borrow().len());
-        self.jobs.get() < limits::LANES_JOBS && waiting < limits::LANE_WAITING
+        let waiting = lane.as_ref().map_or(0, |lane| lane.waiting.borrow().len());
+        // Where nobody has answered yet little waits, so that there is room for all others.
+        let jobs = self.jobs.get();
+        let most = match lane.as_ref().map(|lane| &lane.width) {
+            Some(width) if width.is_failing() => 1,
+            Some(width) if !width.is_unknown() => limits::LANE_WAITING,
+            _ if jobs < limits::LANES_JOBS / 2 => limits::LANE_WAITING_FIRST,
+            _ => 1,
+        };
+        jobs < limits::LANES_JOBS && waiting < most
     }
 
     /// Put a job on the lane to `destination`; a connection is opened where those there are have
@@ -207,7 +224,9 @@ impl Lanes {
 
     /// All lanes, in the order in which they were made.
     fn take_all(&self) -> Vec<Rc<Lane>> {
-        self.starved.take().iter().for_each(|lane| lane.starved.set(false));
+        for lane in self.starved.take().into_iter().chain(self.starved_on_trial.take()) {
+            lane.starved.set(false);
+        }
         let mut lanes: Vec<Rc<Lane>> = self.by_destination.take().into_values().collect();
         lanes.sort_unstable_by_key(|lane| lane.number);
         lanes
@@ -247,22 +266,6 @@ impl Lanes {
         valid.then(|| (rest.outcome.clone(), rest.contact))
     }
 
-    /// Open one more connection for a lane, if there should and may be one.
-    fn serve(self: &Rc<Self>, lane: &Rc<Lane>) {
-        let sure = lane.admitted.get() && !lane.is_doubtful();
-        let most = if sure { lane.connections() } else { 1 };
-        let ready = lane.idle.get() + lane.opening.get();
-        let enough = lane.waiting.borrow().len() <= ready || lane.runners.get() >= most;
-        if enough {
-            return;
-        }
-        if self.connections.get() < limits::CONNECTIONS {
-            self.relay.sys.spawn(Run::new(self, lane).go());
-        } else if lane.runners.get() == 0 && !lane.starved.replace(true) {
-            self.starved.borrow_mut().push_back(lane.clone());
-        }
-    }
-
     /// So many of these are due again; those that are not parked any more do not count.
     fn wake(&self, parked: &RefCell<VecDeque<Id>>, mut most: usize) {
         let now = self.relay.sys.clock.now();
@@ -288,7 +291,7 @@ impl Lane {
             closed: Cell::default(),
             paused: Cell::default(),
             rest: RefCell::default(),
-            admitted: Cell::new(destination.user().is_none()),
+            width: Width::new(),
             without: RefCell::default(),
             failures: Cell::default(),
         }
@@ -328,25 +331,11 @@ struct Run {
     refused: bool,
     /// It has not asked for a job yet.
     opening: bool,
+    /// The destination failed when it was tried last.
+    on_trial: bool,
 }
 
 impl Run {
-    fn new(lanes: &Rc<Lanes>, lane: &Rc<Lane>) -> Run {
-        lane.runners.set(lane.runners.get() + 1);
-        lane.opening.set(lane.opening.get() + 1);
-        lanes.connections.set(lanes.connections.get() + 1);
-        let relay = lanes.relay.clone();
-        let (lanes, lane, tls) = (lanes.clone(), lane.clone(), String::new());
-        Run { relay, lanes, lane, job: None, carried: 0, tls, refused: false, opening: true }
-    }
-
-    /// It is there, or will never be.
-    fn opened(&mut self) {
-        if std::mem::take(&mut self.opening) {
-            self.lane.opening.set(self.lane.opening.get() - 1);
-        }
-    }
-
     async fn go(mut self) {
         while !self.lane.waiting.borrow().is_empty() && !self.relay.is_stopping() {
             let (relay, lanes) = (self.relay.clone(), self.lanes.clone());
@@ -422,6 +411,7 @@ impl Run {
             return self.rest(outcome, contact);
         }
         if contact {
+            self.lane.width.is_pushed_back(self.lane.runners.get() - 1);
             return;
         }
         // The other one may hang, for the line is down: then nothing waits for it here.
@@ -436,7 +426,6 @@ impl Run {
 
     /// A person has to see to it.
     fn barred(&self, outcome: &Outcome) {
-        self.lane.admitted.set(self.lane.destination.user().is_none());
         if !self.lane.closed.get() {
             let why = outcome.text.clone();
             self.relay.barred.borrow_mut().insert(account(&self.lane.destination), why);
@@ -457,11 +446,6 @@ impl Run {
             let known = self.lane.without.borrow().contains(failed);
             if !known {
                 self.lane.without.borrow_mut().push(*failed);
-            }
-        }
-        if !self.lane.admitted.replace(true) {
-            for _ in 1..self.lane.connections() {
-                self.lanes.serve(&self.lane);
             }
         }
     }
@@ -547,31 +531,12 @@ impl Run {
     }
 }
 
-/// Whatever ends a run, a panic included: the lane knows, and what waits is not left alone.
-impl Drop for Run {
-    fn drop(&mut self) {
-        self.opened();
-        self.lane.runners.set(self.lane.runners.get() - 1);
-        self.lanes.connections.set(self.lanes.connections.get() - 1);
-        if self.lane.runners.get() == 0 {
-            // Dropped jobs come back to the queue.
-            drop(self.lane.waiting.take());
-            if self.lane.paused.get().is_none() {
-                self.lanes.wake(&self.lane.parked, usize::MAX);
-            }
-        }
-        let next = self.lanes.starved.borrow_mut().pop_front();
-        if let Some(lane) = next {
-            lane.starved.set(false);
-            self.lanes.serve(&lane);
-        }
-    }
-}
-
 impl Freight for Run {
     fn next(&mut self, takes: Takes) -> Pending<'_, Option<Outgoing>> {
         Box::pin(async move {
-            self.opened();
+            if self.opening {
+                self.is_ready();
+            }
             if self.refused {
                 return None;
             }
@@ -622,6 +587,10 @@ impl Freight for Run {
             None => self.let_in(),
         }
         self.lanes.is_usable(&self.lane);
+        if outcomes.iter().any(|outcome| outcome.status.class == Class::Success) {
+            self.lane.width.has_taken();
+            self.lanes.serve(&self.lane);
+        }
         let worn_out = self.is_worn_out(&outcomes);
         if let Some((seated, _)) = self.job.take() {
             // Settling is for the disk; this connection goes on meanwhile.

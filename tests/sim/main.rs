@@ -43,6 +43,7 @@ mod steps;
 mod talk;
 mod tasks;
 mod veil;
+mod week;
 mod world;
 mod year;
 

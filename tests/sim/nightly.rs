@@ -3,7 +3,7 @@
 use crate::{
     clocks, crowds, full, indexes,
     life::{self, Came},
-    number, specials, steps, tasks,
+    number, specials, steps, tasks, week,
 };
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -25,14 +25,15 @@ const LIVES: [Named; 8] = [
 ];
 
 /// Lives that take long, each once in so many.
-const RARE: [Named; 3] = [
+const RARE: [Named; 4] = [
     ("ten_thousand_recipients", crowds::ten_thousand),
     ("an_index_that_is_ill", indexes::ill),
     ("thirty_days_without_a_line", specials::outage),
+    ("each_letter_to_a_living_domain", week::hundred_domains),
 ];
 
 fn which(seed: u64) -> Named {
-    let rare = RARE.get(usize::try_from(seed % 300 / 100).expect("small"));
+    let rare = RARE.get(usize::try_from(seed % 400 / 100).expect("small"));
     match rare {
         Some(rare) if seed.is_multiple_of(100) => *rare,
         _ => LIVES[usize::try_from(seed % 8).expect("small")],

@@ -96,6 +96,11 @@ const SERVERS: [(&str, [u8; 4]); 7] = [
     ("trap.example", [203, 0, 113, 66]),
 ];
 
+/// A machine without power.
+pub const DARK: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 70);
+/// A machine without a mail server.
+pub const SHUT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 71);
+
 fn zone() -> BTreeMap<&'static str, Vec<Record>> {
     let mut zone: BTreeMap<&str, Vec<Record>> = SERVERS
         .into_iter()
@@ -107,6 +112,12 @@ fn zone() -> BTreeMap<&'static str, Vec<Record>> {
     zone.insert("alias.three.example", vec![Record::Cname("mx.three.example")]);
     zone.insert("null.example", vec![Record::Mx(0, "")]);
     zone.insert("*.many.example", vec![Record::Mx(10, "two.example")]);
+    // Nobody there ever answers; nobody listens; there is no such host.
+    zone.insert("*.dark.example", vec![Record::Mx(10, "dark.example")]);
+    zone.insert("dark.example", vec![Record::A(DARK)]);
+    zone.insert("*.shut.example", vec![Record::Mx(10, "shut.example")]);
+    zone.insert("shut.example", vec![Record::A(SHUT)]);
+    zone.insert("*.lost.example", vec![Record::Mx(10, "nowhere.example")]);
     zone.insert("via.example", vec![Record::Mx(10, "trap.example")]);
     zone
 }

@@ -51,6 +51,7 @@ impl Run {
             // The longer it lasts, the less a try may bring.
             rest = rest.max(limits::OFFLINE_TRY).max(lasts / 2);
         }
+        self.lane.width.has_failed();
         *self.lane.rest.borrow_mut() = Some(Rest {
             until: now + rest,
             urgent: self.relay.urgent.count(),

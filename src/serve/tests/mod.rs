@@ -8,6 +8,7 @@ mod doctor;
 mod doors;
 mod exposition;
 mod failing;
+mod fairness;
 mod history;
 mod line;
 mod logins;

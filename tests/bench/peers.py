@@ -30,6 +30,11 @@ maillog_file = /var/log/postfix.log
 maillog_file_prefixes = /var
 """
 RELAY_CF = "relayhost = [127.0.0.1]:%d\n" % SINK_PORT
+# As many connections at once to one host as Waypost makes, from the first message on.
+DIRECT_CF = """smtp_tcp_port = %d
+default_destination_concurrency_limit = 10
+initial_destination_concurrency = 10
+""" % SINK_PORT
 MAILDIR_CF = """virtual_mailbox_domains = sink.test
 virtual_mailbox_base = /var/mail
 virtual_mailbox_maps = static:box/
@@ -75,7 +80,7 @@ class Postfix(Relay):
             for user, number in (("postfix", 5101), ("postdrop", 5102)):
                 lines.append(ours % ((user, number, number) if kind == "passwd" else (user, number)))
             self.write("etc/" + kind, "".join(lines))
-        self.write("etc/postfix/main.cf", MAIN_CF + (MAILDIR_CF if self.maildir else RELAY_CF))
+        self.write("etc/postfix/main.cf", MAIN_CF + (MAILDIR_CF if self.maildir else DIRECT_CF if self.direct else RELAY_CF))
         self.write("etc/postfix/master.cf", MASTER_CF)
         spool = "var/spool/postfix/"
         self.folder("var/lib/postfix", 5101)
@@ -113,6 +118,8 @@ class Waypost(Relay):
                        "bad_commands": 100, "spool": "512M"},
             "maildir": "/var/mail/{user}",
         }
+        if self.direct:
+            settings.update(routes=[], delivery={"port": SINK_PORT})
         if self.maildir:
             settings.update(domains=["bench.test", "sink.test"], users=[{"name": "box"}], catch_all="box", routes=[])
         self.write("var/lib/waypost/waypost.json", json.dumps(settings))

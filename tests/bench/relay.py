@@ -22,9 +22,10 @@ class Relay:
     """What Postfix and Waypost (`peers.py`) share. `with` gives it an empty data folder and takes all away again."""
     name = None
 
-    def __init__(self, maildir=False, disk=False, slow_syncs=False):
-        """Delivers into a Maildir or to the sink; has an ext4 of its own; each sync call takes 5 ms longer."""
-        self.maildir, self.disk, self.slow_syncs = maildir, disk, slow_syncs
+    def __init__(self, maildir=False, disk=False, slow_syncs=False, direct=False):
+        """Delivers into a Maildir, to the sink, or (`direct`) to whatever host the recipient is at; has an ext4 of its own; each
+        sync call takes 5 ms longer."""
+        self.maildir, self.disk, self.slow_syncs, self.direct = maildir, disk, slow_syncs, direct
         self.root, self.data = os.path.join(WORK, self.name, "root"), os.path.join(WORK, self.name, "data")
         self.image = os.path.join(WORK, self.name, "disk.img")
         self.jail = self.pid = self.device = None

@@ -20,6 +20,7 @@ PEERS = {"postfix": Postfix, "waypost": Waypost}
 # Word, measure, the most rounds of it that are worth their time.
 MEASURES = [
     ("speed", throughput.speed, 100),
+    ("delivery", throughput.delivery, 2),
     ("flash", throughput.slow_syncs, 100),
     ("flash", throughput.wear, 2),
     ("memory", footprint.memory, 1),

@@ -11,6 +11,8 @@ ROWS = [
     Row("accept-50", "2 KiB, 50 sessions", "messages/s", 0, "times", 7),
     Row("accept-large", "64 KiB, 10 sessions", "messages/s", 0, "times", 2.5),
     Row("through-10", "2 KiB, 10 sessions, until the last has arrived", "messages/s", 0, "times", 5),
+    Row("deliver-one", "4,000 that have waited, to one host", "messages/s", 0, "times", 3),
+    Row("deliver-many", "4,000 that have waited, to a hundred hosts", "messages/s", 0, "times", 3),
     Row("limit-small", "2 KiB, 10 sessions, without a relay: this bench's own limit", "messages/s", 0, None, 0),
     Row("limit-large", "64 KiB, 10 sessions, without a relay: this bench's own limit", "messages/s", 0, None, 0),
     Row("slow-1", "each sync 5 ms slower, 1 session", "messages/s", 0, "times", 1.2),

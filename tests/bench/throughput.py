@@ -1,7 +1,7 @@
 """How much mail gets through, and what a message costs in time of the processor and in wear of the flash."""
 import time
 
-from traffic import Sent, Sink
+from traffic import Sent, Sink, rate_between
 from world import SINK_PORT
 
 KIB = 1024
@@ -39,6 +39,19 @@ def speed(peer, book):
             book.note(row, peer.name, sent.rate(), **sent.told)
             if row == "accept-10":
                 book.note("through-10", peer.name, sent.rate_through(sink))
+
+
+def delivery(peer, book):
+    """What has waited for its hosts leaves as soon as they are there: all for one, or for a hundred in turn."""
+    for row, domains in (("deliver-one", 1), ("deliver-many", 100)):
+        with peer(direct=True) as relay, Sink() as sink:
+            relay.up()
+            ids = Sent(row, 4000, 10, domains=domains).end().ids
+            time.sleep(SETTLED)
+            sink.up("0.0.0.0")
+            relay.try_again()
+            sink.all(ids)
+            book.note(row, peer.name, rate_between(sink, ids))
 
 
 def slow_syncs(peer, book):

@@ -13,12 +13,12 @@ from world import LOAD, PORT, SINK_PORT, WORK, now, wait_for_port
 class Sent:
     """Messages handed to the relay."""
 
-    def __init__(self, mark, messages, sessions=10, octets=2048, port=PORT, on_loss="retry"):
+    def __init__(self, mark, messages, sessions=10, octets=2048, port=PORT, on_loss="retry", domains=0):
         self.acks = os.path.join(WORK, "acks")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.acks)
         words = dict(port=port, mark=mark, messages=messages, sessions=sessions, octets=octets, acks=self.acks)
-        words["on-loss"] = on_loss
+        words["on-loss"], words["domains"] = on_loss, domains
         self.process = subprocess.Popen([LOAD, "send", *("%s=%s" % pair for pair in words.items())],
                                         stdout=subprocess.PIPE)
 
@@ -41,6 +41,12 @@ class Sent:
         """The same until the last has arrived."""
         last = max(arrivals.first[i] for i in self.ids)
         return len(self.ids) * 1e6 / (last - self.told["began_us"])
+
+
+def rate_between(arrivals, ids):
+    """Messages a second between the first and the last that arrived."""
+    times = sorted(arrivals.first[i] for i in ids)
+    return (len(times) - 1) * 1e6 / (times[-1] - times[0])
 
 
 class Arrivals:
@@ -103,8 +109,8 @@ class Sink(Arrivals):
             self.process.terminate()
             self.process.wait()
 
-    def up(self):
-        self.process = subprocess.Popen([LOAD, "sink", "port=%d" % SINK_PORT, "log=" + self.log])
+    def up(self, host="127.0.0.1"):
+        self.process = subprocess.Popen([LOAD, "sink", "port=%d" % SINK_PORT, "log=" + self.log, "host=" + host])
         wait_for_port(SINK_PORT, 5, lambda: self.process.poll() is None)
         return self
 

@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! load send port=N mark=WORD messages=N sessions=N octets=N acks=FILE
-//!           [on-loss=stop] [seconds=N]
-//! load sink port=N log=FILE
+//!           [on-loss=stop] [seconds=N] [domains=N]
+//! load sink port=N log=FILE [host=ADDRESS]
 //! load start FILE COMMAND …
 //! ```
 //!

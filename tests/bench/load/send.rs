@@ -23,6 +23,8 @@ struct Load {
     port: u16,
     letters: Letters,
     messages: usize,
+    /// Recipients are at so many hosts in turn; 0: at `sink.test`.
+    domains: usize,
     stops_on_loss: bool,
     ends: Instant,
     next: AtomicUsize,
@@ -63,6 +65,7 @@ pub(crate) fn send(options: &Options) -> io::Result<()> {
         port: u16::try_from(options.number("port")?).map_err(Error::other)?,
         letters: Letters::new(options.text("mark")?, options.number("octets")?, messages),
         messages,
+        domains: options.number("domains").unwrap_or(0),
         stops_on_loss: options.text("on-loss").is_ok_and(|word| word == "stop"),
         ends: Instant::now() + Duration::from_secs(seconds as u64),
         next: AtomicUsize::new(0),
@@ -110,7 +113,7 @@ impl Load {
                 break;
             }
             self.letters.write(number, &mut octets);
-            match self.persist(&octets, &mut tally) {
+            match self.persist(&self.recipient(number), &octets, &mut tally) {
                 End::Acked { at, took } => tally.acked.push(Ack { number, at, took }),
                 End::Unknown => tally.unknown += 1,
                 End::Lost if self.stops_on_loss => break,
@@ -123,11 +126,18 @@ impl Load {
         tally
     }
 
+    fn recipient(&self, number: usize) -> String {
+        match number.checked_rem(self.domains) {
+            Some(host) => format!("box@[127.0.{}.{}]", 1 + host / 250, 1 + host % 250),
+            None => "box@sink.test".into(),
+        }
+    }
+
     /// A message, again and again while it is refused for now.
-    fn persist(&self, octets: &[u8], tally: &mut Tally) -> End {
+    fn persist(&self, to: &str, octets: &[u8], tally: &mut Tally) -> End {
         let mut end = End::Lost;
         for _ in 0..TRIES {
-            end = self.session(octets).unwrap_or(End::Lost);
+            end = self.session(to, octets).unwrap_or(End::Lost);
             match end {
                 End::Again => tally.again += 1,
                 End::Lost if !self.stops_on_loss => {}
@@ -142,7 +152,7 @@ impl Load {
     }
 
     /// One session with one message.
-    fn session(&self, octets: &[u8]) -> io::Result<End> {
+    fn session(&self, to: &str, octets: &[u8]) -> io::Result<End> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -152,7 +162,7 @@ impl Load {
         for command in [
             "EHLO load.test\r\n",
             "MAIL FROM:<bench@load.test>\r\n",
-            "RCPT TO:<box@sink.test>\r\n",
+            &format!("RCPT TO:<{to}>\r\n"),
             "DATA\r\n",
         ] {
             match code {

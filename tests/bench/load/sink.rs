@@ -18,7 +18,8 @@ const BUFFER: usize = 64 * 1024;
 /// Serves until the process is ended.
 pub(crate) fn sink(options: &Options) -> io::Result<()> {
     let port = options.text("port")?;
-    let listener = TcpListener::bind(format!("127.0.0.1:{port}"))?;
+    let host = options.text("host").unwrap_or("127.0.0.1");
+    let listener = TcpListener::bind(format!("{host}:{port}"))?;
     let log = File::options().append(true).create(true).open(options.text("log")?)?;
     let work = || {
         // One that breaks off concerns its relay alone.

@@ -3,6 +3,7 @@ import time
 
 from throughput import KIB, SETTLED, warm
 from traffic import Sent, Sink, open_sessions
+from world import until
 
 # Threads that wait for more work have given up by then.
 IDLE = 14
@@ -10,6 +11,7 @@ IDLE = 14
 AFTER_START = 36
 WINDOW = 20
 LARGE = 25_000_000
+HOSTS = 100
 
 
 def memory(peer, book):
@@ -80,3 +82,21 @@ def large(peer, book):
             time.sleep(SETTLED)
         book.note("peak", peer.name, peaks[0])
         book.note("peak-growth", peer.name, peaks[1] - peaks[0])
+    hundred(peer, book)
+
+
+def hundred(peer, book):
+    """One message for a hundred hosts at once."""
+    with peer(direct=True) as relay, Sink().up("0.0.0.0") as sink:
+        relay.up()
+        sink.all(Sent("warm", 5, 1, domains=5).end().ids)
+        peaks = []
+        for octets in (64 * KIB, LARGE):
+            relay.forget_peak()
+            [name] = Sent("hundred-%d" % octets, 1, 1, octets, spread=HOSTS).end().ids
+            until(lambda: sink.look() or sink.copies.get(name, 0) == HOSTS, 60, "%d copies" % HOSTS)
+            assert not sink.damaged
+            peaks.append(relay.peak())
+            time.sleep(SETTLED)
+        book.note("hundred", peer.name, peaks[0])
+        book.note("hundred-growth", peer.name, peaks[1] - peaks[0])

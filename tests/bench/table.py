@@ -29,6 +29,8 @@ ROWS = [
     Row("deferred", "memory (PSS), 5,000 deferred", "MB", 1, "most", 10),
     Row("peak", "peak memory (RSS), 64 KiB messages", "MB", 1, None, 0),
     Row("peak-growth", "… and with 25 MB messages, so much more", "MB", 1, "most", 1),
+    Row("hundred", "peak memory (RSS), a message of 64 KiB to a hundred hosts at once", "MB", 1, None, 0),
+    Row("hundred-growth", "… and with one of 25 MB, so much more", "MB", 1, "most", 4),
     Row("start", "start to banner, nothing queued", "ms", 1, "most", 10),
     Row("start-full", "start to banner, 10,000 queued", "ms", 0, "most", 300),
     Row("drain", "5,000 deferred, until all are delivered once the smarthost is back", "s", 2, "most", 1.5),

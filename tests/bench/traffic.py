@@ -13,12 +13,12 @@ from world import LOAD, PORT, SINK_PORT, WORK, now, wait_for_port
 class Sent:
     """Messages handed to the relay."""
 
-    def __init__(self, mark, messages, sessions=10, octets=2048, port=PORT, on_loss="retry", domains=0):
+    def __init__(self, mark, messages, sessions=10, octets=2048, port=PORT, on_loss="retry", domains=0, spread=0):
         self.acks = os.path.join(WORK, "acks")
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.acks)
         words = dict(port=port, mark=mark, messages=messages, sessions=sessions, octets=octets, acks=self.acks)
-        words["on-loss"], words["domains"] = on_loss, domains
+        words["on-loss"], words["domains"], words["spread"] = on_loss, domains, spread
         self.process = subprocess.Popen([LOAD, "send", *("%s=%s" % pair for pair in words.items())],
                                         stdout=subprocess.PIPE)
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! load send port=N mark=WORD messages=N sessions=N octets=N acks=FILE
-//!           [on-loss=stop] [seconds=N] [domains=N]
+//!           [on-loss=stop] [seconds=N] [domains=N | spread=N]
 //! load sink port=N log=FILE [host=ADDRESS]
 //! load start FILE COMMAND …
 //! ```

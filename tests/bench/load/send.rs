@@ -25,6 +25,8 @@ struct Load {
     messages: usize,
     /// Recipients are at so many hosts in turn; 0: at `sink.test`.
     domains: usize,
+    /// Each message has a recipient at each of so many hosts instead.
+    spread: usize,
     stops_on_loss: bool,
     ends: Instant,
     next: AtomicUsize,
@@ -66,6 +68,7 @@ pub(crate) fn send(options: &Options) -> io::Result<()> {
         letters: Letters::new(options.text("mark")?, options.number("octets")?, messages),
         messages,
         domains: options.number("domains").unwrap_or(0),
+        spread: options.number("spread").unwrap_or(0),
         stops_on_loss: options.text("on-loss").is_ok_and(|word| word == "stop"),
         ends: Instant::now() + Duration::from_secs(seconds as u64),
         next: AtomicUsize::new(0),
@@ -113,7 +116,7 @@ impl Load {
                 break;
             }
             self.letters.write(number, &mut octets);
-            match self.persist(&self.recipient(number), &octets, &mut tally) {
+            match self.persist(&self.recipients(number), &octets, &mut tally) {
                 End::Acked { at, took } => tally.acked.push(Ack { number, at, took }),
                 End::Unknown => tally.unknown += 1,
                 End::Lost if self.stops_on_loss => break,
@@ -126,15 +129,20 @@ impl Load {
         tally
     }
 
-    fn recipient(&self, number: usize) -> String {
+    /// The commands that name them.
+    fn recipients(&self, number: usize) -> Vec<String> {
+        let at = |host: usize| {
+            format!("RCPT TO:<box@[127.0.{}.{}]>\r\n", 1 + host / 250, 1 + host % 250)
+        };
         match number.checked_rem(self.domains) {
-            Some(host) => format!("box@[127.0.{}.{}]", 1 + host / 250, 1 + host % 250),
-            None => "box@sink.test".into(),
+            _ if self.spread > 0 => (0..self.spread).map(at).collect(),
+            Some(host) => vec![at(host)],
+            None => vec!["RCPT TO:<box@sink.test>\r\n".into()],
         }
     }
 
     /// A message, again and again while it is refused for now.
-    fn persist(&self, to: &str, octets: &[u8], tally: &mut Tally) -> End {
+    fn persist(&self, to: &[String], octets: &[u8], tally: &mut Tally) -> End {
         let mut end = End::Lost;
         for _ in 0..TRIES {
             end = self.session(to, octets).unwrap_or(End::Lost);
@@ -152,19 +160,16 @@ impl Load {
     }
 
     /// One session with one message.
-    fn session(&self, to: &str, octets: &[u8]) -> io::Result<End> {
+    fn session(&self, to: &[String], octets: &[u8]) -> io::Result<End> {
         let stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut peer = Peer { input: BufReader::with_capacity(1024, stream), line: Vec::new() };
         let mut code = peer.answer()?;
-        for command in [
-            "EHLO load.test\r\n",
-            "MAIL FROM:<bench@load.test>\r\n",
-            &format!("RCPT TO:<{to}>\r\n"),
-            "DATA\r\n",
-        ] {
+        let start = ["EHLO load.test\r\n", "MAIL FROM:<bench@load.test>\r\n"];
+        let to = to.iter().map(String::as_str);
+        for command in start.into_iter().chain(to).chain(["DATA\r\n"]) {
             match code {
                 200..300 => code = peer.ask(command.as_bytes())?,
                 500.. => return Ok(End::Refused),

@@ -162,7 +162,7 @@ pub struct Route {
     pub sign: bool,
 }
 
-/// Which addresses of a server are used.
+/// Which addresses of a server are used, and from where.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
     /// All.
@@ -172,6 +172,8 @@ pub enum Family {
     V4,
     /// IPv6.
     V6,
+    /// Those of the same kind as this one of ours, from which it is reached.
+    From(IpAddr),
 }
 
 /// A certificate that is right, by its SHA-256.

@@ -648,7 +648,11 @@ fn family(text: &str) -> Option<Family> {
     match text {
         "4" => Some(Family::V4),
         "6" => Some(Family::V6),
-        _ => None,
+        _ => {
+            let address: IpAddr = text.parse().ok()?;
+            let may_be_ours = !address.is_unspecified() && !address.is_multicast();
+            may_be_ours.then_some(Family::From(address))
+        }
     }
 }
 

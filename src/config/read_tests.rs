@@ -502,5 +502,10 @@ fn a_certificate_is_pinned_by_its_key_or_its_fingerprint() {
     assert_eq!(bad(&mx), ["routes[0].pins"], "anybody may be at the other end");
     let route = |ip: &str| json!({"routes": [{"for": "*", "via": "nas.lan", "ip": ip}]});
     assert_eq!(good(&route("6")).routes[0].family, Family::V6);
-    assert_eq!(bad(&route("5")), ["routes[0].ip"]);
+    let ours = |text: &str| Family::From(text.parse().expect("an address"));
+    assert_eq!(good(&route("192.0.2.7")).routes[0].family, ours("192.0.2.7"));
+    assert_eq!(good(&route("2001:db8::7")).routes[0].family, ours("2001:db8::7"));
+    for wrong in ["5", "", "0.0.0.0", "::", "224.0.0.1", "192.0.2.7/32", "nas.lan"] {
+        assert_eq!(bad(&route(wrong)), ["routes[0].ip"], "{wrong}");
+    }
 }

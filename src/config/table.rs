@@ -286,9 +286,10 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         key: "routes[].ip",
-        kind: Kind::Choice(&["4", "6"]),
+        kind: Kind::Text("4, 6, or an IP address of this machine"),
         default: "both",
-        help: "Reach the server over IPv4 alone, or IPv6 alone.",
+        help: "Reach the server over IPv4 alone, or IPv6 alone, or from that address of this \
+               machine.",
         example: r#""4""#,
     },
     Setting {

@@ -147,9 +147,14 @@ pub async fn deliver(
             Family::Both => true,
             Family::V4 => address.is_ipv4(),
             Family::V6 => address.is_ipv6(),
+            Family::From(ours) => address.is_ipv4() == ours.is_ipv4(),
         };
         if !addresses.iter().any(fits) {
-            let word = if family == Family::V4 { "IPv4" } else { "IPv6" };
+            let is_four = match family {
+                Family::From(ours) => ours.is_ipv4(),
+                family => family == Family::V4,
+            };
+            let word = if is_four { "IPv4" } else { "IPv6" };
             let text = format!("{host} has no {word} address, and its route wants one");
             run.tally.contact = true;
             run.skip(host.clone(), Outcome::ours(Status::new(Class::Transient, 4, 4), text));
@@ -382,7 +387,15 @@ impl Run<'_> {
 
     async fn connect(&mut self, server: &Server<'_>) -> Result<Box<dyn Stream>, Outcome> {
         let sys = self.way.sys;
-        match sys.within(limits::CONNECT_WAIT, sys.net.connect(server.at)).await {
+        let from = match self.destination.family {
+            Family::From(ours) => Some(ours),
+            _ => None,
+        };
+        let connecting = match from {
+            Some(ours) => sys.net.connect_from(ours, server.at),
+            None => sys.net.connect(server.at),
+        };
+        match sys.within(limits::CONNECT_WAIT, connecting).await {
             Some(Ok(stream)) => {
                 self.freight.note(Note::Connected(server.for_notes()));
                 Ok(stream)
@@ -393,7 +406,8 @@ impl Run<'_> {
                 // Where a captive portal leads all names to itself, it is what refuses.
                 let by_mx = matches!(self.destination.next, NextHop::Mx(_));
                 self.tally.contact |= answered && !(by_mx && is_inside(server.at.ip()));
-                Err(server.trouble(1, &format!("no connection: {error}")))
+                let from = from.map_or_else(String::new, |ours| format!(" from {ours}"));
+                Err(server.trouble(1, &format!("no connection{from}: {error}")))
             }
             None => Err(server.trouble(1, "no connection: it took too long")),
         }

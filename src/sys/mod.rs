@@ -72,6 +72,15 @@ pub trait Net {
     fn listen_local(&self, path: &str) -> io::Result<Box<dyn Listener>>;
     /// Open a TCP connection (`TCP_NODELAY` set). No time limit here: see [`Sys::within`].
     fn connect(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Stream>>>;
+    /// The same from an address of this machine, and any port; an error where that cannot be had.
+    fn connect_from(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+    ) -> Pending<'static, io::Result<Box<dyn Stream>>> {
+        let words = format!("no address can be chosen here, not {from} for {to}");
+        Box::pin(std::future::ready(Err(io::Error::new(io::ErrorKind::Unsupported, words))))
+    }
     /// Connect to a Unix socket.
     fn connect_local(&self, path: &str) -> Pending<'static, io::Result<Box<dyn Stream>>>;
     /// A UDP socket connected to `to`, from a random port: only datagrams from there are received.

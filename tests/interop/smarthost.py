@@ -289,3 +289,19 @@ def a_quota_that_is_used_up_sends_the_rest_by_the_second_way():
         assert (taken(first), taken(second)) == (2, 4)
     w.logged("event=rerouted", "Daily user sending limit")
     w.empty()
+
+
+@case
+def a_route_may_say_from_which_address_of_ours_its_server_is_reached():
+    box = postfix.with_tls().box
+    for ours in ("127.0.0.88", "127.0.0.89"):
+        w = Waypost("from-" + ours, {"routes": [{"for": "*", "via": HOSTS["postfix"] + ":10025", "ip": ours}]})
+        letter = Letter(to="carol@postfix.test")
+        hand_in(w, letter)
+        assert b"[%s]" % ours.encode() in box.one(letter.mark).split(b"\n\n")[0]
+        w.empty()
+    # One that this machine does not have.
+    w = Waypost("from-nowhere", {"routes": [{"for": "*", "via": HOSTS["postfix"] + ":10025", "ip": "192.0.2.77"}]})
+    letter = Letter(to="carol@postfix.test")
+    hand_in(w, letter)
+    w.logged(letter.mark, "event=deferred", "no connection from 192.0.2.77", "assign requested address")

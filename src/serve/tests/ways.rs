@@ -152,13 +152,16 @@ fn mail_waits_for_a_person_where_one_way_refuses_the_login_and_no_other_takes_it
 
 #[test]
 fn a_server_is_reached_by_the_kind_of_address_that_its_route_wants() {
-    for (ip, there) in [("4", true), ("6", false)] {
+    for (ip, there) in [("4", true), ("192.0.2.1", true), ("6", false), ("2001:db8::1", false)] {
         let route = format!(r#""tls": "none", "ip": "{ip}"}}"#);
         let house = House::with(&CONFIG.replace(r#""tls": "may"}"#, &route));
         house.world.server(SMARTHOST);
         house.send("camera@home.test", &["me@example.org"], "alarm");
         house.pass(1);
         assert_eq!(house.world.mail.borrow().len(), usize::from(there), "{ip}");
+        let sources: Vec<String> =
+            house.world.sources.borrow().iter().map(ToString::to_string).collect();
+        assert_eq!(sources, if ip == "192.0.2.1" { vec![ip] } else { vec![] });
         if !there {
             assert!(house.world.knocks.borrow().is_empty());
             let reason = house.rows().remove(0).reason;

@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::{Future, poll_fn, ready},
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     rc::Rc,
@@ -82,6 +82,8 @@ pub(super) struct World {
     pub(super) handshakes: RefCell<Vec<(String, Trust)>>,
     /// What the servers took.
     pub(super) mail: RefCell<Vec<Mail>>,
+    /// Our end of connections, where it was chosen.
+    pub(super) sources: RefCell<Vec<IpAddr>>,
     /// Every connection that was tried.
     pub(super) knocks: RefCell<Vec<SocketAddr>>,
 }
@@ -374,6 +376,14 @@ impl Net for Fake {
     }
     fn connect(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Stream>>> {
         Box::pin(ready(self.0.open(to)))
+    }
+    fn connect_from(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+    ) -> Pending<'static, io::Result<Box<dyn Stream>>> {
+        self.0.sources.borrow_mut().push(from);
+        Net::connect(self, to)
     }
     fn connect_local(&self, path: &str) -> Pending<'static, io::Result<Box<dyn Stream>>> {
         let there = self.0.listeners.borrow().contains_key(path);

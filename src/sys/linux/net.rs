@@ -23,7 +23,7 @@ use std::{
     ffi::OsStr,
     future::poll_fn,
     io::{self, IoSlice, Read, Write},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
@@ -58,15 +58,15 @@ impl Net for RealNet {
     }
 
     fn connect(&self, to: SocketAddr) -> Pending<'static, io::Result<Box<dyn Stream>>> {
-        let reactor = self.reactor.clone();
-        Box::pin(async move {
-            let socket = socket_with(family(to), SocketType::STREAM, FLAGS, None)?;
-            sockopt::set_tcp_nodelay(&socket, true)?;
-            let begun = connect(&socket, &to);
-            let io = connected(&reactor, TcpStream::from(socket), begun).await?;
-            let streak = Streak::default();
-            Ok(Box::new(Socket { io, peer: Some(to), streak }) as Box<dyn Stream>)
-        })
+        Box::pin(tcp(self.reactor.clone(), None, to))
+    }
+
+    fn connect_from(
+        &self,
+        from: IpAddr,
+        to: SocketAddr,
+    ) -> Pending<'static, io::Result<Box<dyn Stream>>> {
+        Box::pin(tcp(self.reactor.clone(), Some(from), to))
     }
 
     fn connect_local(&self, path: &str) -> Pending<'static, io::Result<Box<dyn Stream>>> {
@@ -128,6 +128,21 @@ fn family(of: SocketAddr) -> AddressFamily {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     }
+}
+
+async fn tcp(
+    reactor: Reactor,
+    from: Option<IpAddr>,
+    to: SocketAddr,
+) -> io::Result<Box<dyn Stream>> {
+    let socket = socket_with(family(to), SocketType::STREAM, FLAGS, None)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(from) = from {
+        bind(&socket, &SocketAddr::new(from, 0))?;
+    }
+    let begun = connect(&socket, &to);
+    let io = connected(&reactor, TcpStream::from(socket), begun).await?;
+    Ok(Box::new(Socket { io, peer: Some(to), streak: Streak::default() }))
 }
 
 /// The end of a connection's beginning. connect(2): EINPROGRESS.
@@ -454,6 +469,24 @@ mod tests {
                 assert_eq!(one.tls(), None);
                 talk(one, other).await;
             });
+        }
+    }
+
+    #[test]
+    fn a_connection_comes_from_the_address_that_is_wanted_or_is_an_error() {
+        let (net, _scratch) = net();
+        let listener = net.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = listener.address().unwrap();
+        for ours in ["127.0.0.1", "127.0.0.77"] {
+            let (accepted, connected) = net
+                .reactor
+                .block_on(zip(listener.accept(), net.connect_from(ours.parse().unwrap(), at)));
+            connected.unwrap();
+            assert_eq!(accepted.unwrap().peer().unwrap().ip().to_string(), ours);
+        }
+        for wrong in ["192.0.2.77", "::1"] {
+            let connecting = net.connect_from(wrong.parse().unwrap(), at);
+            assert!(net.reactor.block_on(connecting).is_err(), "{wrong}");
         }
     }
 

@@ -58,6 +58,10 @@ pub struct Config {
     pub aliases: Vec<Alias>,
     /// Whom unknown local recipients go to: a user's name or an address.
     pub catch_all: Option<String>,
+    /// Who gets mail for root and postmaster, and reports that nobody else gets; as `catch_all`.
+    pub owner: Option<String>,
+    /// Domain of our senders in mail that leaves, in place of those that only this network knows.
+    pub masquerade: Option<String>,
     /// Routes in order.
     pub routes: Vec<Route>,
     /// Keys that sign what our own users and devices send.

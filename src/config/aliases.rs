@@ -60,9 +60,11 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(format!("aliases[{n}]"), found, allowed));
         }
     }
-    if let Some(to) = config.catch_all.as_ref().filter(|to| map.is_dead(to, &[])) {
-        let found = format!("{}, whom nobody knows here", quoted(to));
-        problems.push(Problem::new("catch_all", found, KNOWN));
+    for (key, to) in [("catch_all", &config.catch_all), ("owner", &config.owner)] {
+        if let Some(to) = to.as_ref().filter(|to| map.is_dead(to, &[])) {
+            let found = format!("{}, whom nobody knows here", quoted(to));
+            problems.push(Problem::new(key, found, KNOWN));
+        }
     }
 }
 

@@ -301,6 +301,8 @@ impl Reader {
             users: self.users(&root.child("users")),
             aliases: self.aliases(&root.child("aliases")),
             catch_all: self.text(&root.child("catch_all"), aliases::target),
+            owner: self.text(&root.child("owner"), aliases::target),
+            masquerade: self.text(&root.child("masquerade"), values::public_domain),
             routes: self.routes(root),
             signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),

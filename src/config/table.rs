@@ -218,6 +218,20 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""alice""#,
     },
     Setting {
+        key: "owner",
+        kind: Kind::Text("a user, an alias or an address"),
+        default: "none",
+        help: "Who gets mail for root and postmaster, and reports for senders whom nobody knows.",
+        example: r#""me@example.com""#,
+    },
+    Setting {
+        key: "masquerade",
+        kind: Kind::Text("a domain that the world knows, such as example.org"),
+        default: "none",
+        help: "The domain of senders that leave, in place of names that only this network knows.",
+        example: r#""example.org""#,
+    },
+    Setting {
         key: "routes",
         kind: Kind::Objects { of: "a route", most: limits::ROUTES },
         default: "none: straight to the mail servers of each recipient's domain",
@@ -754,7 +768,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 18);
+        assert_eq!(keys("").len(), 20);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

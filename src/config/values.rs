@@ -1,7 +1,10 @@
 //! Values as people write them: sizes, times, addresses, networks, names.
 
 use super::{Client, Network, Pattern, Pin, Via};
-use crate::{limits, proto::mail::address::Address};
+use crate::{
+    limits,
+    proto::{dns, mail::address::Address},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -170,6 +173,11 @@ pub(super) fn domain(text: &str) -> Option<String> {
     // RFC 1123 §2.1: no hyphen at the ends of a label.
     let labels = domain.split('.').all(|label| !label.starts_with('-') && !label.ends_with('-'));
     (name && labels).then(|| domain.to_string())
+}
+
+/// A domain that the world may know.
+pub(super) fn public_domain(text: &str) -> Option<String> {
+    domain(text).filter(|domain| !dns::is_home_name(domain))
 }
 
 /// A user's name in lower case: safe as a local part and as the name of a directory.

@@ -134,6 +134,18 @@ pub fn ascii_name(domain: &str) -> Option<String> {
     (!text.is_empty() && text.bytes().all(good)).then_some(text)
 }
 
+/// Does only some network at home know this domain? It has no dot, it is an address, or it ends in
+/// what is nobody's in DNS: RFC 6761, RFC 6762, RFC 8375, and what routers make up.
+pub fn is_home_name(domain: &str) -> bool {
+    const MADE_UP: [&str; 7] =
+        ["local", "localhost", "localdomain", "lan", "home", "internal", "invalid"];
+    let domain = domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase();
+    let last = domain.rsplit('.').next().unwrap_or_default();
+    let is_home =
+        domain.strip_suffix("home.arpa").is_some_and(|w| w.is_empty() || w.ends_with('.'));
+    !domain.contains('.') || domain.starts_with('[') || MADE_UP.contains(&last) || is_home
+}
+
 /// The name at which the names of an address stand. RFC 1035 §3.5, RFC 3596 §2.5.
 pub fn reverse_name(address: IpAddr) -> String {
     match address.to_canonical() {

@@ -11,6 +11,7 @@ mod trust;
 use crate::{
     config::{Config, Network},
     proto::{
+        dns,
         mail::address::Address,
         status::{Class, Reply, Status},
     },
@@ -173,6 +174,55 @@ impl Policy {
         })?;
         let ends = self.aliases.ends(&self.config, &whole).map_err(refusal)?;
         Ok(ends.into_iter().map(|to| Target { to }).collect())
+    }
+
+    /// Where a report for this address goes: there, or else to the owner.
+    ///
+    /// # Errors
+    /// As [`Policy::targets`], and there is no owner.
+    pub fn report_targets(&self, to: &Address) -> Result<Vec<Target>, Refusal> {
+        self.targets(to).or_else(|refusal| {
+            let owner = self.config.owner.as_ref().and_then(|owner| Address::parse(owner).ok());
+            owner.map_or(Err(refusal), |owner| self.targets(&owner))
+        })
+    }
+
+    /// Does anybody ever stand for a sender?
+    pub fn stands_in(&self) -> bool {
+        self.config.masquerade.is_some() || self.config.owner.is_some()
+    }
+
+    /// Who stands for a sender of ours in mail that leaves, where only this network knows that
+    /// sender's domain: a person is the same at the domain that the world knows, and root, or
+    /// somebody whom nobody knows here, is the owner. `None`: the sender stays.
+    pub fn stand_in(&self, sender: &Address) -> Option<Address> {
+        let domain = sender.domain();
+        let world = self.config.masquerade.as_deref();
+        let ours = &self.config.hostname;
+        let is_known = self.config.domains.iter().any(|known| route::is_same_domain(known, ours));
+        let below =
+            |world: &str| domain.strip_suffix(world).is_some_and(|host| host.ends_with('.'));
+        let is_inside = dns::is_home_name(domain)
+            || (!is_known && route::is_same_domain(domain, ours))
+            || world.is_some_and(below);
+        if !is_inside || world.is_some_and(|world| route::is_same_domain(domain, world)) {
+            return None;
+        }
+        let is_person = self.is_local_domain(domain)
+            && !aliases::is_system(sender)
+            && self.aliases.knows(&self.config, sender);
+        let same = world.and_then(|world| sender.at_domain(world).ok());
+        // Reports are nobody's, and stay so.
+        let stays = is_person || aliases::is_mail_system(sender);
+        if stays { same } else { self.owner(world).or(same) }
+    }
+
+    /// The owner as the world may answer to.
+    fn owner(&self, world: Option<&str>) -> Option<Address> {
+        let owner = Address::parse(self.config.owner.as_ref()?).ok()?;
+        let whole = self.completed(&owner).ok()?;
+        let known = Some(whole.clone()).filter(|owner| !dns::is_home_name(owner.domain()));
+        known.or_else(|| whole.at_domain(world?).ok())
     }
 
     /// May `who` send a message with these addresses in its From field?

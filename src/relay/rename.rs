@@ -6,7 +6,7 @@ use crate::{
     relay::{envelope::Octets, route},
     sys::Pending,
 };
-use std::io;
+use std::{cell::RefCell, io};
 
 /// A message, with another header where it needs one.
 pub struct Renamed<B> {
@@ -16,12 +16,15 @@ pub struct Renamed<B> {
     message: B,
 }
 
+/// Who stands for a sender, if anybody does.
+pub type StandIn<'a> = dyn Fn(&Address) -> Option<Address> + 'a;
+
 /// Whose place was taken, and by whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stand {
     /// In the envelope, from now on; `None`: the null path, or as it was.
     pub from: Option<Address>,
-    /// The sender that stands in.
+    /// The sender that stands in; the first, where several do.
     pub by: Address,
     /// The header has changed, too.
     pub header: bool,
@@ -33,8 +36,9 @@ impl<B: Octets> Renamed<B> {
         Renamed { head: Vec::new(), instead: 0, message }
     }
 
-    /// A message as `senders` (patterns as in `routes[].senders`; none: all are taken) want it.
-    /// `from`: its reverse path. Tells what was changed, if anything was.
+    /// A message as the world should have it: `stands` gives who stands for a sender that only this
+    /// network knows; and as `senders` (patterns as in `routes[].senders`; none: all are taken)
+    /// want it. `from`: its reverse path. Tells what was changed, if anything was.
     ///
     /// A header beyond [`crate::limits::HEADER_BYTES`] stays as it is.
     ///
@@ -43,23 +47,42 @@ impl<B: Octets> Renamed<B> {
     pub async fn new(
         message: B,
         from: Option<&Address>,
+        stands: Option<&StandIn<'_>>,
         senders: &[String],
     ) -> io::Result<(Renamed<B>, Option<Stand>)> {
         let mut renamed = Renamed::as_it_is(message);
-        let Some(by) = senders.first().and_then(|first| Address::parse(first).ok()) else {
+        let by = senders.first().and_then(|first| Address::parse(first).ok());
+        if by.is_none() && stands.is_none() {
             return Ok((renamed, None));
-        };
+        }
         let takes =
             |address: &Address| senders.iter().any(|pattern| route::is_sender(pattern, address));
+        let stands = |address: &Address| stands.and_then(|stands| stands(address));
+        let world = from.and_then(stands);
+        let from = world.as_ref().or(from);
+        let from = match &by {
+            Some(by) if from.is_some_and(|from| !takes(from)) => Some(by.clone()),
+            _ => world,
+        };
         let old = renamed.header().await?;
-        let new = old.as_ref().and_then(|old| sender::replace(old, &by, takes));
+        let first = RefCell::new(from.clone());
+        let noted = |address: &Address| {
+            let stand = stands(address)?;
+            first.borrow_mut().get_or_insert_with(|| stand.clone());
+            Some(stand)
+        };
+        let masked = old.as_ref().and_then(|old| sender::masquerade(old, noted));
+        let seen = masked.as_ref().or(old.as_ref());
+        let new = seen.zip(by.as_ref()).and_then(|(seen, by)| sender::replace(seen, by, takes));
+        let by = new.as_ref().and(by).or_else(|| first.take());
+        let new = new.or(masked);
         let header = new.is_some();
         if let (Some(old), Some(new)) = (old, new) {
             (renamed.head, renamed.instead) = (new, old.len() as u64);
         }
-        let from = from.filter(|from| !takes(from)).map(|_| by.clone());
         let changed = header || from.is_some();
-        Ok((renamed, changed.then_some(Stand { from, by, header })))
+        let by = by.filter(|_| changed);
+        Ok((renamed, by.map(|by| Stand { from, by, header })))
     }
 
     /// The header with its empty line; `None`: it is too long.
@@ -104,7 +127,7 @@ mod tests {
     fn renamed(message: &[u8], from: &str, senders: &[&str]) -> (Vec<u8>, Option<Stand>) {
         let senders: Vec<String> = senders.iter().map(ToString::to_string).collect();
         let from = Address::parse(from).ok();
-        let work = Renamed::new(message.to_vec(), from.as_ref(), &senders);
+        let work = Renamed::new(message.to_vec(), from.as_ref(), None, &senders);
         let (renamed, stand) = block_on(work).expect("readable");
         let mut all = Vec::new();
         while let Some(octets) = Some(block_on(renamed.chunk(all.len() as u64)).expect("readable"))

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     limits,
     proto::{
+        mail::address::Address,
         sasl::Mechanism,
         smtp::client::{Forward, LOGIN_REFUSED, Outgoing, Reporter, Takes},
         status::{Class, Outcome, Status},
@@ -30,7 +31,7 @@ use crate::{
         pace::Meter,
         recast::Recast,
         refusal,
-        rename::{Renamed, Stand},
+        rename::{Renamed, Stand, StandIn},
         route::{Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
@@ -486,7 +487,12 @@ impl Run {
         let Job { attempt, recipients, .. } = job;
         let body = self.relay.spool.body(attempt.id).await?;
         let senders = &self.lane.destination.senders;
-        let (message, stand) = Renamed::new(body, attempt.envelope.from.as_ref(), senders).await?;
+        let policy = self.relay.settings().policy;
+        let stands = |sender: &Address| policy.stand_in(sender);
+        let ours = attempt.envelope.ours && policy.stands_in();
+        let world = ours.then_some(&stands as &StandIn<'_>);
+        let from = attempt.envelope.from.as_ref();
+        let (message, stand) = Renamed::new(body, from, world, senders).await?;
         let mut message = Recast::new(message);
         let mut outgoing = outgoing(attempt, recipients, message.size());
         if let Some(Stand { from, by, .. }) = stand {

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -305,3 +306,21 @@ def a_route_may_say_from_which_address_of_ours_its_server_is_reached():
     letter = Letter(to="carol@postfix.test")
     hand_in(w, letter)
     w.logged(letter.mark, "event=deferred", "no connection from 192.0.2.77", "assign requested address")
+
+
+@case
+def mail_of_this_machine_and_of_cron_leaves_from_names_that_the_world_knows():
+    box = postfix.with_tls().box
+    w = Waypost("masquerade", {"hostname": "nas.lan", "domains": [], "owner": "carol@postfix.test", "masquerade": "example.org",
+                               "routes": [{"for": "*", "via": HOSTS["postfix"] + ":10025"}]})
+    for sender, seen in (("alice@nas.lan", "alice@example.org"), ("root@raspberrypi", "carol@postfix.test")):
+        letter = Letter(sender=sender, without=("From",), fields=(("From", "The Machine <%s>" % sender),))
+        hand_in(w, letter)
+        got = email.message_from_bytes(box.one(letter.mark))
+        assert email.utils.parseaddr(got["From"]) == ("The Machine", seen), got["From"]
+        assert got["Return-Path"] in (None, "<%s>" % seen), got["Return-Path"]
+        w.logged(letter.mark, "event=renamed", "as=" + seen)
+    # What cron says to root.
+    mark = "cron-%d" % os.getpid()
+    w.cli("send", "root", stdin=b"Subject: %s\r\n\r\ndisk\r\n" % mark.encode())
+    assert email.utils.parseaddr(email.message_from_bytes(box.one(mark))["From"])[1] == "carol@postfix.test"

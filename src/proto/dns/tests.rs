@@ -77,6 +77,26 @@ fn certificates_and_names_of_addresses_are_read() {
 }
 
 #[test]
+fn names_that_only_a_network_at_home_knows_are_told() {
+    for (name, home) in [
+        ("nas", true),
+        ("", true),
+        ("nas.LAN", true),
+        ("nas.local.", true),
+        ("relay.home.arpa", true),
+        ("home.arpa", true),
+        ("[192.168.1.5]", true),
+        ("localhost.localdomain", true),
+        ("example.org", false),
+        ("athome.arpa.example", false),
+        ("lan.example.org", false),
+        ("awayhome.arpa", false),
+    ] {
+        assert_eq!(is_home_name(name), home, "{name}");
+    }
+}
+
+#[test]
 fn the_name_of_an_address_is_that_of_the_standard() {
     let of = |text: &str| reverse_name(text.parse().expect("an address"));
     assert_eq!(of("192.0.2.1"), "1.2.0.192.in-addr.arpa");

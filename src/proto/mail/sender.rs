@@ -51,6 +51,43 @@ pub fn replace(
     Some(out)
 }
 
+/// The header with other addresses in From, Sender and Reply-To where `stands` gives one; names and
+/// all else stay as they are. `None`: nothing changes.
+///
+/// A field that cannot be read stays, too.
+pub fn masquerade(header: &[u8], stands: impl Fn(&Address) -> Option<Address>) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(header.len() + 64);
+    let mut changed = false;
+    let mut rest = header;
+    for field in header::fields(header) {
+        rest = rest.get(field.raw.len()..).unwrap_or_default();
+        let concerned = ["From", "Sender", "Reply-To"].iter().any(|name| field.is(name));
+        let mailboxes =
+            if concerned { list::mailboxes(field.value).unwrap_or_default() } else { vec![] };
+        let others = mailboxes.into_iter().filter_map(|mailbox| {
+            let stand = stands(&mailbox.address)?;
+            (stand != mailbox.address).then_some((mailbox.place, stand))
+        });
+        let start = field.raw.len() - raw_value(&field).len();
+        let mut at = 0;
+        for (place, stand) in others {
+            out.extend_from_slice(field.raw.get(at..start + place.start).unwrap_or_default());
+            out.extend_from_slice(stand.as_str().as_bytes());
+            at = start + place.end;
+            changed = true;
+        }
+        out.extend_from_slice(field.raw.get(at..).unwrap_or_default());
+    }
+    out.extend_from_slice(rest);
+    changed.then_some(out)
+}
+
+/// What follows the colon in a field's octets, with its line end.
+fn raw_value<'a>(field: &Field<'a>) -> &'a [u8] {
+    let end = if field.raw.ends_with(b"\r\n") { 2 } else { 0 };
+    field.raw.get(field.raw.len() - end - field.value.len()..).unwrap_or_default()
+}
+
 fn addresses(field: Field<'_>) -> Vec<Address> {
     let mailboxes = list::mailboxes(field.value).unwrap_or_default();
     mailboxes.into_iter().map(|mailbox| mailbox.address).collect()
@@ -145,6 +182,47 @@ mod tests {
         let takes = |a: &Address| a.as_str() == ME || a.domain() == "mine.example";
         let out = replace(header.as_bytes(), &address(ME), takes)?;
         Some(String::from_utf8(out).expect("text"))
+    }
+
+    fn masked(header: &str) -> Option<String> {
+        let stands = |sender: &Address| match (sender.local(), sender.domain()) {
+            ("root", "nas.lan" | "") => Some(address("me@example.org")),
+            (_, "nas.lan") => sender.at_domain("example.org").ok(),
+            _ => None,
+        };
+        let out = masquerade(header.as_bytes(), stands)?;
+        Some(String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn an_address_that_nobody_outside_knows_is_another_and_all_around_it_stays() {
+        for (old, new) in [
+            ("From: cam@nas.lan\r\n\r\n", "From: cam@example.org\r\n\r\n"),
+            (
+                "From:  \"Root, the\" <root@nas.lan> (cron)\r\nTo: root@nas.lan\r\n\r\n",
+                "From:  \"Root, the\" <me@example.org> (cron)\r\nTo: root@nas.lan\r\n\r\n",
+            ),
+            ("FROM :root\r\nSubject: x\r\n", "FROM :me@example.org\r\nSubject: x\r\n"),
+            (
+                "From: a@nas.lan,\r\n b@x.example, C <c@nas.lan>\r\nReply-To: d@nas.lan\r\n\r\n",
+                "From: a@example.org,\r\n b@x.example, C <c@example.org>\r\nReply-To: \
+                 d@example.org\r\n\r\n",
+            ),
+            ("Sender: root@nas.lan\r\n\r\n", "Sender: me@example.org\r\n\r\n"),
+            ("A: b\r\nFrom: a@nas.lan", "A: b\r\nFrom: a@example.org"),
+        ] {
+            assert_eq!(masked(old).as_deref(), Some(new), "{old}");
+            assert_eq!(masked(new), None, "once is enough: {new}");
+        }
+        for same in [
+            "From: me@example.org\r\n\r\n",
+            "X-From: a@nas.lan\r\n\r\n",
+            "From: <a@nas.lan\r\n\r\n",
+            "\r\n",
+            "",
+        ] {
+            assert_eq!(masked(same), None, "{same}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! A local address is looked up in this order: the alias of the whole address, the alias of its
 //! local part, the user of that name; the same without its `+detail`; the alias of its domain, the
 //! catch-all. An alias that comes back to itself means the user of that name, so
-//! `alice: alice, me@example.org` is a copy. Postmaster is always somebody.
+//! `alice: alice, me@example.org` is a copy. Postmaster is always somebody; root and postmaster are
+//! the owner, where there is one.
 
 use crate::{config::Config, limits, proto::dns, proto::mail::address::Address, relay::route};
 use core::fmt;
@@ -116,6 +117,12 @@ impl Aliases {
         if ends.is_empty() { Err(knot) } else { Ok(ends) }
     }
 
+    /// Is a local address somebody's, without whoever catches what is nobody's?
+    pub(super) fn knows(&self, config: &Config, to: &Address) -> bool {
+        let step = Step { to: to.clone(), path: Vec::new(), caught: true };
+        matches!(self.leads(config, &step), Leads::End | Leads::Alias(_))
+    }
+
     fn leads(&self, config: &Config, step: &Step) -> Leads {
         if !route::is_local_domain(config, step.to.domain()) {
             return Leads::End;
@@ -135,7 +142,8 @@ impl Aliases {
         if let Some(place) = self.by_domain.get(&domain).filter(|n| !step.path.contains(n)) {
             return Leads::Alias(*place);
         }
-        let catcher = config.catch_all.as_deref().filter(|_| !step.caught);
+        let owner = config.owner.as_deref().filter(|_| is_system(&step.to));
+        let catcher = owner.or(config.catch_all.as_deref()).filter(|_| !step.caught);
         let catcher = catcher.and_then(|target| parsed(config, target));
         match catcher {
             Some(to) => Leads::Catch(to),
@@ -168,6 +176,18 @@ fn postmaster(config: &Config) -> Leads {
 pub(super) fn is_postmaster(to: &Address) -> bool {
     let local = route::folded(to.local());
     route::without_tag(&local).unwrap_or(&local) == "postmaster"
+}
+
+/// A name that is nobody's own: programs send from it, and reports are sent to it. RFC 2142 §4, §5.
+pub(super) fn is_system(to: &Address) -> bool {
+    let local = route::folded(to.local());
+    let bare = route::without_tag(&local).unwrap_or(&local);
+    ["root", "postmaster", "mailer-daemon", "daemon", "abuse", "hostmaster"].contains(&bare)
+}
+
+/// Who sends reports.
+pub(super) fn is_mail_system(to: &Address) -> bool {
+    route::folded(to.local()) == "mailer-daemon"
 }
 
 /// The address with a domain: a bare one is at the first of our domains, or else at the host name.

@@ -436,3 +436,84 @@ fn whatever_is_configured_strangers_reach_only_what_a_local_address_stands_for()
     }
     assert!(taken > 1000 && refused > 1000, "{taken} taken, {refused} refused");
 }
+
+#[test]
+fn mail_for_root_and_postmaster_is_the_owners_unless_somebody_has_that_name() {
+    let mut config = config();
+    config.owner = Some("me@example.com".into());
+    let targets = |config: &Config, to: &str| -> String {
+        let ends = policy(config.clone()).targets(&Address::parse(to).unwrap());
+        let ends = ends.map(|ends| ends.iter().map(|end| end.to.to_string()).collect::<Vec<_>>());
+        ends.map_or_else(|refusal| refusal.reply.code().to_string(), |ends| ends.join(" "))
+    };
+    for system in ["root", "postmaster@home.arpa", "ROOT+cron@home.arpa", "abuse@home.arpa"] {
+        assert_eq!(targets(&config, system), "me@example.com", "{system}");
+    }
+    assert_eq!(targets(&config, "alice@home.arpa"), "alice@home.arpa");
+    assert_eq!(targets(&config, "nobody@home.arpa"), "550");
+    config.catch_all = Some("bob".into());
+    assert_eq!(targets(&config, "nobody@home.arpa"), "bob@home.arpa");
+    assert_eq!(targets(&config, "root@home.arpa"), "me@example.com");
+    config.aliases = vec![crate::config::Alias { from: "root".into(), to: vec!["alice".into()] }];
+    assert_eq!(targets(&config, "root@home.arpa"), "alice@home.arpa");
+    // What is elsewhere is not ours to catch.
+    assert_eq!(targets(&config, "root@example.net"), "root@example.net");
+    config.owner = Some("bob".into());
+    config.aliases.clear();
+    assert_eq!(targets(&config, "root"), "bob@home.arpa");
+}
+
+#[test]
+fn a_report_for_somebody_whom_nobody_knows_goes_to_the_owner() {
+    let mut config = config();
+    let to = |config: &Config, to: &str| {
+        let ends = policy(config.clone()).report_targets(&Address::parse(to).unwrap());
+        ends.ok().map(|ends| ends[0].to.to_string())
+    };
+    assert_eq!(to(&config, "camera@home.arpa"), None);
+    config.owner = Some("me@example.com".into());
+    assert_eq!(to(&config, "camera@home.arpa").as_deref(), Some("me@example.com"));
+    assert_eq!(to(&config, "alice@home.arpa").as_deref(), Some("alice@home.arpa"));
+    assert_eq!(to(&config, "you@example.net").as_deref(), Some("you@example.net"));
+}
+
+#[test]
+fn senders_that_only_this_network_knows_are_stood_in_for() {
+    let stand = |owner: Option<&str>, world: Option<&str>, sender: &str| {
+        let mut config = config();
+        config.owner = owner.map(Into::into);
+        config.masquerade = world.map(Into::into);
+        let stand = policy(config).stand_in(&Address::parse(sender).unwrap());
+        stand.map_or(String::new(), |stand| stand.to_string())
+    };
+    let (me, world) = (Some("me@example.com"), Some("example.org"));
+    for (owner, masquerade, sender, expected) in [
+        // People keep their names, where the world has a domain for them.
+        (me, world, "alice@home.arpa", "alice@example.org"),
+        (me, None, "alice@home.arpa", ""),
+        (None, world, "Alice+x@HOME.arpa.", "Alice+x@example.org"),
+        // Programs and devices are the owner's, or at least at a domain that is there.
+        (me, world, "root@home.arpa", "me@example.com"),
+        (None, world, "root@home.arpa", "root@example.org"),
+        (me, None, "root@home.arpa", "me@example.com"),
+        (me, world, "camera@home.arpa", "me@example.com"),
+        (me, world, "cron@raspberrypi", "me@example.com"),
+        (me, world, "cam@[192.168.1.5]", "me@example.com"),
+        (None, world, "pi@nas.lan", "pi@example.org"),
+        (me, world, "pi@nas.example.org", "me@example.com"),
+        (None, world, "pi@nas.example.org", "pi@example.org"),
+        (me, world, "MAILER-DAEMON@home.arpa", "MAILER-DAEMON@example.org"),
+        (me, None, "MAILER-DAEMON@home.arpa", ""),
+        // What the world knows stays.
+        (me, world, "anybody@example.org", ""),
+        (me, world, "anybody@ex\u{e4}mple.org", ""),
+        (me, world, "you@example.net", ""),
+        (me, world, "you@notexample.org", ""),
+        (None, None, "root@home.arpa", ""),
+        // An owner who has a mailbox here is known to the world by its domain, if at all.
+        (Some("alice"), world, "root@home.arpa", "alice@example.org"),
+        (Some("alice"), None, "root@home.arpa", ""),
+    ] {
+        assert_eq!(stand(owner, masquerade, sender), expected, "{sender} {owner:?} {masquerade:?}");
+    }
+}

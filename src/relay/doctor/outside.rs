@@ -2,7 +2,10 @@
 //! come, what that address is called, and as whom we greet.
 
 use super::{Finding, Verdict, Way, domain::is_outside};
-use crate::{limits, proto::smtp::reply::one_line};
+use crate::{
+    limits,
+    proto::{dns, smtp::reply::one_line},
+};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future::zip};
 use std::net::{IpAddr, SocketAddr};
 
@@ -170,11 +173,7 @@ pub(super) async fn named(way: &Way<'_>, addresses: &[IpAddr]) -> Vec<Finding> {
 async fn hello(way: &Way<'_>, addresses: &[IpAddr]) -> Finding {
     const ABOUT: &str = "own name";
     let name = way.config.hostname.as_str();
-    // RFC 6761, RFC 6762, RFC 8375, RFC 9476 and what routers make up.
-    let home =
-        ["local", "localhost", "lan", "home", "internal", "home.arpa", "invalid", "localdomain"];
-    let is_home = |suffix: &str| name == suffix || name.ends_with(&format!(".{suffix}"));
-    if !name.contains('.') || home.iter().any(|suffix| is_home(suffix)) {
+    if dns::is_home_name(name) {
         let words = format!(
             "This relay greets as {name}, which nobody outside can look up. Set hostname to a name \
              in DNS that leads to its address."

@@ -30,6 +30,8 @@ pub(in crate::relay) fn config() -> Config {
         users: vec![user("alice", &[]), user("bob", &[])],
         aliases: vec![],
         catch_all: None,
+        owner: None,
+        masquerade: None,
         routes: vec![],
         signing: Vec::new(),
         dns: vec![],

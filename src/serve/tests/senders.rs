@@ -93,3 +93,34 @@ fn what_is_discarded_is_told_and_gone() {
     assert!(told.len() == 1 && told[0].contains("a@tests.example,b@tests.example"), "{told:?}");
     assert_eq!(house.world.told("delivered").len(), 0);
 }
+
+#[test]
+fn the_world_sees_no_name_that_only_this_network_knows() {
+    let own = r#""owner": "me@example.com", "masquerade": "example.org", "routes""#;
+    let config = CONFIG.replace(r#""tls": "may"}"#, r#""tls": "none"}"#);
+    let house = House::with(&config.replace("\"routes\"", own).replace("home.test", "home.lan"));
+    house.world.server(SMARTHOST).says(&[("RCPT TO:<ghost", "550 5.1.1 No such user")]);
+    house.send("alice@home.lan", &["you@example.net"], "hello");
+    house.send("root@raspberrypi", &["you@example.net"], "disk");
+    // The system's own mail, and a report about a device's, are for the owner.
+    house.send("root@home.lan", &["root@home.lan"], "cron");
+    house.send("camera@home.lan", &["ghost@example.net"], "alarm");
+    house.pass(60);
+    let mail = house.world.mail.take();
+    let seen: Vec<(&str, &str)> =
+        mail.iter().map(|mail| (mail.from.as_str(), mail.to[0].as_str())).collect();
+    assert_eq!(
+        seen,
+        [
+            ("alice@example.org", "you@example.net"),
+            ("me@example.com", "you@example.net"),
+            ("me@example.com", "me@example.com"),
+            ("", "me@example.com"),
+        ]
+    );
+    for mail in &mail {
+        let from = mail.text.lines().find(|line| line.starts_with("From: ")).expect("a From");
+        assert!(!from.contains("home.lan") && !from.contains("raspberrypi"), "{from}");
+    }
+    assert!(house.world.told("renamed").len() >= 3);
+}

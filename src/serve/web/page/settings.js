@@ -187,6 +187,8 @@ class Editor {
         "Which mail goes to whom.",
         this.entries("aliases", "New name", "Add a name", "name"),
         this.input("catch_all", "Mail to unknown names goes to"),
+        this.input("owner", "Owner: mail for root, and reports, go to"),
+        this.input("masquerade", "Domain of what leaves, instead of names of this network"),
       ),
       this.rest(),
       card("Password of this page", "", ownPassword()),
@@ -521,6 +523,8 @@ class Editor {
       "users",
       "aliases",
       "catch_all",
+      "owner",
+      "masquerade",
       "routes",
       "admin",
     ];

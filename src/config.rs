@@ -40,6 +40,7 @@ pub struct Surroundings {
 }
 
 /// The whole configuration, every default filled in.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Our name in banners, EHLO and Received fields; also a local domain.
@@ -62,6 +63,8 @@ pub struct Config {
     pub owner: Option<String>,
     /// Domain of our senders in mail that leaves, in place of those that only this network knows.
     pub masquerade: Option<String>,
+    /// Senders of what an alias sends on are written anew.
+    pub srs: bool,
     /// Routes in order.
     pub routes: Vec<Route>,
     /// Keys that sign what our own users and devices send.

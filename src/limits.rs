@@ -720,3 +720,8 @@ pub const DOCTOR_WAIT: Duration = Duration::from_secs(28);
 pub const GREETING_WAIT: Duration = Duration::from_secs(8);
 /// Longest such greeting, octets.
 pub const GREETING_BYTES: usize = 8192;
+/// Days for which a bounce to a sender that was written anew is taken: longer than any server
+/// tries.
+pub const SRS_DAYS: u64 = 21;
+/// Octets of the file of the key for that, at most.
+pub const SRS_KEY_BYTES: usize = 128;

@@ -56,9 +56,9 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("lexopt::", &["src/cli"]),
-    ("hmac::", &["src/proto/sasl"]),
+    ("hmac::", &["src/proto/mail/srs", "src/proto/sasl"]),
     ("md5::", &["src/proto/sasl"]),
-    ("sha2::", &["src/proto/oauth", "src/proto/sasl"]),
+    ("sha2::", &["src/proto/mail/srs", "src/proto/oauth", "src/proto/sasl"]),
     ("unicode_normalization::", &["src/proto/sasl"]),
 ];
 

@@ -303,6 +303,7 @@ impl Reader {
             catch_all: self.text(&root.child("catch_all"), aliases::target),
             owner: self.text(&root.child("owner"), aliases::target),
             masquerade: self.text(&root.child("masquerade"), values::public_domain),
+            srs: self.flag(&root.child("srs")),
             routes: self.routes(root),
             signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),

@@ -232,6 +232,13 @@ pub const SETTINGS: &[Setting] = &[
         example: r#""example.org""#,
     },
     Setting {
+        key: "srs",
+        kind: Kind::Flag,
+        default: "true",
+        help: "Write senders of mail that an alias sends on anew (SRS), so that it passes SPF.",
+        example: "false",
+    },
+    Setting {
         key: "routes",
         kind: Kind::Objects { of: "a route", most: limits::ROUTES },
         default: "none: straight to the mail servers of each recipient's domain",
@@ -768,7 +775,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "domains"]);
-        assert_eq!(keys("").len(), 20);
+        assert_eq!(keys("").len(), 21);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

@@ -187,6 +187,14 @@ impl Policy {
         })
     }
 
+    /// The domain of ours in which senders of forwarded mail are written; `None`: they stay, since
+    /// that is not wanted, or the world knows no domain of ours.
+    pub fn srs_domain(&self) -> Option<&str> {
+        let names = self.config.domains.iter().chain([&self.config.hostname]);
+        let mut known = names.filter(|name| !dns::is_home_name(name));
+        known.next().filter(|_| self.config.srs).map(String::as_str)
+    }
+
     /// Does anybody ever stand for a sender?
     pub fn stands_in(&self) -> bool {
         self.config.masquerade.is_some() || self.config.owner.is_some()

@@ -20,5 +20,6 @@ pub mod schedule;
 pub mod sign;
 pub mod spf;
 pub mod spool;
+pub mod srs;
 pub mod sts;
 pub mod trace;

@@ -15,12 +15,14 @@ use super::{
 use crate::{
     config::{self, Config, Document, Secrets, Surroundings},
     limits,
+    proto::mail::address::Address,
     relay::{
         accounts,
         admit::Policy,
         envelope::Id,
         grants,
         resolve::{self, Resolver},
+        srs,
         trace::Event,
     },
     sys::{Open, Signal, Sys},
@@ -228,6 +230,23 @@ pub async fn introduce(sys: &Sys, resolver: &Resolver, config: &Config) {
 }
 
 impl Control {
+    /// The key for senders of forwarded mail, where any mail is sent on.
+    pub async fn load_srs(&self) {
+        let settings = self.relay.settings();
+        let (config, policy) = (&settings.config, &settings.policy);
+        let leaves = |target: &String| {
+            let address = Address::parse(target);
+            address.is_ok_and(|to| !policy.is_local_domain(to.domain()))
+        };
+        let targets = config.aliases.iter().flat_map(|alias| &alias.to).chain(&config.catch_all);
+        let wanted = policy.srs_domain().is_some() && targets.into_iter().any(leaves);
+        let failed = self.relay.srs.load(&self.relay.sys, wanted).await.err();
+        let words = failed.map(|error| {
+            format!("{}: {error}; senders of forwarded mail stay as they are", srs::FILE)
+        });
+        self.trouble("srs", &words.into_iter().collect::<Vec<_>>());
+    }
+
     /// Take over what was loaded.
     pub fn new(relay: Rc<Relay>, files: Files, loaded: Loaded) -> Control {
         let code = setup_code(relay.sys.dice.roll());
@@ -401,6 +420,7 @@ impl Control {
         self.certify().await;
         self.authorize().await;
         self.load_keys().await;
+        self.load_srs().await;
         if let Some(doors) = self.doors.get() {
             self.trouble("limits.sessions", &doors.seat(new.limits.sessions));
             let failed = doors.set(&new.listen).await;

@@ -501,6 +501,7 @@ impl Run {
             self.relay.tell(event.with("from", old).with("as", &by));
             outgoing.from = from.or(outgoing.from);
         }
+        self.forward(attempt, &mut outgoing);
         let mut fields = Vec::new();
         let to_sign = attempt.envelope.ours && self.lane.destination.sign;
         if to_sign && message.fit(&mut outgoing, takes).await? {
@@ -523,6 +524,24 @@ impl Run {
     fn count_tls(&self, by: By, result: &'static str) {
         if matches!(self.lane.destination.next, NextHop::Mx(_)) {
             *self.relay.figures.tls.borrow_mut().entry((by.report(), result)).or_default() += 1;
+        }
+    }
+
+    /// A stranger's mail that goes on from here comes from here, so that SPF passes; its bounces
+    /// come back to us, and go to the stranger.
+    fn forward(&self, attempt: &Attempt, outgoing: &mut Outgoing) {
+        let policy = self.relay.settings().policy;
+        let envelope = &attempt.envelope;
+        let strangers = envelope.from.as_ref().filter(|from| {
+            !envelope.ours
+                && !policy.is_local_domain(from.domain())
+                && outgoing.from == envelope.from
+        });
+        let Some((from, ours)) = strangers.zip(policy.srs_domain()) else { return };
+        if let Some(written) = self.relay.srs.write(&self.relay.sys, from, ours) {
+            let event = Event::of("renamed", attempt.id, &envelope.message_id);
+            self.relay.tell(event.with("from", from).with("as", &written));
+            outgoing.from = Some(written);
         }
     }
 

@@ -10,13 +10,13 @@ use crate::{
     drive::{End, Handler},
     limits,
     proto::{
-        mail::address::Address,
+        mail::{address::Address, srs::Wrong},
         smtp::server::{Answer, Ask, Mail, Rcpt, Session},
         status::{Class, Reply, Status},
     },
     relay::{
         accounts::{Attempt, Login},
-        admit::{Refusal, Who},
+        admit::{Refusal, Target, Who},
         envelope::{Envelope, Notify, Recipient, Ret},
         spool::Coming,
         trace::Event,
@@ -233,7 +233,14 @@ impl Receive {
         let event = Event::new("refused")
             .with("from", path(transaction.from.as_ref()))
             .with("to", rcpt.to.as_str());
-        let targets = match self.relay.settings().policy.rcpt(&self.who, &rcpt.to) {
+        let policy = self.relay.settings().policy;
+        let bounce = Some(&rcpt.to).filter(|to| policy.is_local_domain(to.domain()));
+        let targets = match bounce.and_then(|to| self.relay.srs.read(&self.relay.sys, to)) {
+            Some(Ok(to)) => Ok(vec![Target { to }]),
+            Some(Err(wrong)) => Err(not_forwarded(wrong)),
+            None => policy.rcpt(&self.who, &rcpt.to),
+        };
+        let targets = match targets {
             Ok(targets) => targets,
             Err(refusal) => return self.refuse(event, refusal),
         };
@@ -361,6 +368,20 @@ impl Handler<Session> for Receive {
 }
 
 /// The machine asked out of order, which its own checks exclude; the session may go on.
+/// It looks like the sender of something that was forwarded here, and is not.
+fn not_forwarded(wrong: Wrong) -> Refusal {
+    const NOT_FORWARDED: Reply = Reply::new(
+        550,
+        Status::new(Class::Permanent, 1, 1),
+        "Nothing was forwarded from this address lately",
+    );
+    let reason = match wrong {
+        Wrong::Seal => "it looks like the sender of forwarded mail, but was not written here",
+        Wrong::Old => "it was forwarded too long ago",
+    };
+    Refusal { reply: NOT_FORWARDED, reason: reason.into() }
+}
+
 fn lost() -> Answer {
     Answer::Refuse(Reply::new(451, Status::new(Class::Transient, 3, 0), "No transaction"))
 }

@@ -15,6 +15,7 @@ use crate::{
         resolve::Resolver,
         sign::Keyring,
         spool::Spool,
+        srs::Srs,
         sts::Policies,
         trace::{self, Event, History},
     },
@@ -44,6 +45,8 @@ pub struct Relay {
     pub keyring: Keyring,
     /// Sign-ins that let us in.
     pub grants: Grants,
+    /// Senders of forwarded mail, written anew.
+    pub srs: Srs,
     /// What domains demand of those who send mail to them.
     pub policies: Policies,
     /// What happened.

@@ -21,6 +21,7 @@ use crate::{
         schedule,
         sign::Keyring,
         spool::{Recovered, Room, Spool},
+        srs::Srs,
         sts::Policies,
         trace::{Event, History},
     },
@@ -81,6 +82,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         resolver,
         keyring: Keyring::default(),
         grants: Grants::default(),
+        srs: Srs::default(),
         policies: Policies::default(),
         history: History::default(),
         stop: Signal::default(),
@@ -101,6 +103,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     control.certify().await;
     control.authorize().await;
     control.load_keys().await;
+    control.load_srs().await;
     let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone()));
     let web = Web::new(sys.clone(), office);
     let local = sys.net.listen_local(CONTROL).map_err(disk)?;

@@ -13,6 +13,7 @@ pub mod received;
 pub mod repair;
 pub mod sender;
 pub mod spf;
+pub mod srs;
 
 #[cfg(test)]
 mod vectors;

@@ -32,6 +32,7 @@ pub(in crate::relay) fn config() -> Config {
         catch_all: None,
         owner: None,
         masquerade: None,
+        srs: true,
         routes: vec![],
         signing: Vec::new(),
         dns: vec![],

@@ -9,6 +9,7 @@ mod doors;
 mod exposition;
 mod failing;
 mod fairness;
+mod forwards;
 mod history;
 mod line;
 mod logins;

@@ -29,7 +29,7 @@ _dmarc.spf0 TXT "v=DMARC1; p=reject"
 
 def zone():
     """Lines for the zone that all cases share."""
-    lines = "".join('spf%d MX 10 mx.s60\nspf%d TXT "%s"\n' % (n, n, record) for n, record in enumerate(RECORDS))
+    lines = "".join('spf%d MX 10 mx.s71\nspf%d TXT "%s"\n' % (n, n, record) for n, record in enumerate(RECORDS))
     return ZONE + lines
 
 
@@ -54,7 +54,7 @@ def sees_us(server, number, verb, line):
 def what_SPF_allows_is_what_pyspf_says():
     dns.resolver.default_resolver = resolver()
     passed = 0
-    with Script("s60", sees_us) as server:
+    with Script("s71", sees_us) as server:
         for n, record in enumerate(RECORDS):
             theirs = spf.check2(i=US, s="postmaster@spf%d.test" % n, h="relay.test", querytime=0)[0]
             row = told(relay(), "spf%d.test" % n)["SPF"]
@@ -72,10 +72,10 @@ def what_SPF_allows_is_what_pyspf_says():
 
 @case
 def a_domain_is_told_what_is_open_what_is_missing_and_what_to_publish():
-    with Script("s60", sees_us):
+    with Script("s71", sees_us):
         rows = told(relay(), "spf0.test")
         text = relay().cli("check", "spf0.test", check=False)[1]
-    assert "Open: mx.s60.test said \"220 script.test ready\"" in rows["port 25"]["words"], rows
+    assert "Open: mx.s71.test said \"220 script.test ready\"" in rows["port 25"]["words"], rows
     assert rows["DMARC"]["verdict"] == "good" and "reject" in rows["DMARC"]["words"], rows
     assert rows["mail servers"]["verdict"] == "good", rows
     assert rows["DKIM"]["verdict"] == "wrong" and "waypost dkim make spf0.test" in " ".join(text.split()), text

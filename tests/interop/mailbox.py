@@ -179,22 +179,22 @@ def a_full_mailbox_is_told_to_the_sender():
 
 @case
 def what_a_stranger_sends_to_an_alias_comes_from_us_outside_and_its_bounce_goes_to_the_stranger():
-    w = Waypost("forward", {"aliases": [{"from": "outside", "to": ["carol@s68.test"]}]})
+    w = Waypost("forward", {"aliases": [{"from": "outside", "to": ["carol@s72.test"]}]})
 
     def hand(sender, to, letter):
         with smtplib.SMTP("127.0.0.1", w.smtp, source_address=("127.7.0.99", 0), timeout=30) as s:
             return s.sendmail(sender, [to], letter.octets)
-    letter, bounce = Letter(sender="you@s69.test"), Letter()
-    with Script("s68") as outside, Script("s69") as home:
-        hand("you@s69.test", "outside@relay.test", letter)
+    letter, bounce = Letter(sender="you@s73.test"), Letter()
+    with Script("s72") as outside, Script("s73") as home:
+        hand("you@s73.test", "outside@relay.test", letter)
         until(lambda: outside.find(letter.mark), 20, "the copy outside")
-        written = re.search("<(SRS0=.*=s69.test=you@relay.test)>", outside.find(letter.mark)[0].mail).group(1)
+        written = re.search("<(SRS0=.*=s73.test=you@relay.test)>", outside.find(letter.mark)[0].mail).group(1)
         hand("", written.lower(), bounce)
         until(lambda: home.find(bounce.mark), 20, "the bounce")
         taken = home.find(bounce.mark)[0]
-        assert "<>" in taken.mail and taken.recipients == ["RCPT TO:<you@s69.test>"], (taken.mail, taken.recipients)
+        assert "<>" in taken.mail and taken.recipients == ["RCPT TO:<you@s73.test>"], (taken.mail, taken.recipients)
         try:
-            hand("", written.replace("s69", "s70"), bounce)
+            hand("", written.replace("s73", "s74"), bounce)
             raise AssertionError("anybody may be written to")
         except smtplib.SMTPRecipientsRefused as e:
             assert "5.1.1" in str(e), e

@@ -35,7 +35,7 @@ HOSTS = {
     "exim7": "127.7.0.14",
 }
 # Scripted receivers, a host each, so that what one case taught the relay about a host means nothing to the next.
-HOSTS.update({"s%d" % n: "127.7.0.%d" % (100 + n) for n in range(1, 71)})
+HOSTS.update({"s%d" % n: "127.7.0.%d" % (100 + n) for n in range(1, 81)})
 HOSTS["six"] = "::1"
 started = []
 

@@ -725,3 +725,13 @@ pub const GREETING_BYTES: usize = 8192;
 pub const SRS_DAYS: u64 = 21;
 /// Octets of the file of the key for that, at most.
 pub const SRS_KEY_BYTES: usize = 128;
+/// Longest time that a server which puts strangers off is left alone for that.
+pub const GREYLIST_WAIT: Duration = Duration::from_hours(1);
+/// What is shorter is no such time.
+pub const GREYLIST_LEAST: Duration = Duration::from_secs(10);
+/// So much later than they say, since clocks differ.
+pub const GREYLIST_SLACK: Duration = Duration::from_secs(5);
+/// Servers of which it is remembered for how long they put off.
+pub const GREYLISTS: usize = 256;
+/// Attempts after which it is not that any more.
+pub const GREYLIST_ATTEMPTS: u16 = 4;

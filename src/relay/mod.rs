@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod envelope;
 pub mod fetch;
 pub mod grants;
+pub mod greylist;
 pub mod maildir;
 pub mod pace;
 pub mod queue;

@@ -11,6 +11,7 @@ use crate::{
         admit::Policy,
         envelope::{Envelope, Id, Progress},
         grants::{self, Grants},
+        greylist::Greylists,
         queue::Queue,
         resolve::Resolver,
         sign::Keyring,
@@ -45,6 +46,8 @@ pub struct Relay {
     pub keyring: Keyring,
     /// Sign-ins that let us in.
     pub grants: Grants,
+    /// Servers that put strangers off, and for how long.
+    pub greylists: Greylists,
     /// Senders of forwarded mail, written anew.
     pub srs: Srs,
     /// What domains demand of those who send mail to them.

@@ -16,6 +16,7 @@ use crate::{
     relay::{
         accounts::Accounts,
         grants::Grants,
+        greylist::Greylists,
         queue::Queue,
         resolve::Resolver,
         schedule,
@@ -82,6 +83,7 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         resolver,
         keyring: Keyring::default(),
         grants: Grants::default(),
+        greylists: Greylists::default(),
         srs: Srs::default(),
         policies: Policies::default(),
         history: History::default(),

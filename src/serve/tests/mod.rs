@@ -10,6 +10,7 @@ mod exposition;
 mod failing;
 mod fairness;
 mod forwards;
+mod greylists;
 mod history;
 mod line;
 mod logins;

@@ -120,11 +120,24 @@ impl Attempt {
             self.has_more_room.set(true);
         }
         let mut progress = self.progress.borrow_mut();
+        let spent = progress.spent;
         for (n, outcome) in recipients.iter().zip(outcomes) {
             if let Some(place) = progress.outcomes.get_mut(*n) {
+                if let Some(before) = place.as_ref().filter(|_| outcome.is_final()) {
+                    self.learn(before, &outcome, spent);
+                }
                 *place = Some(outcome);
                 self.fresh.borrow_mut().push(*n);
             }
+        }
+    }
+
+    /// A server that had put it off has taken it.
+    fn learn(&self, before: &Outcome, outcome: &Outcome, spent: Duration) {
+        if outcome.status.class == Class::Success {
+            let now = self.relay.sys.clock.now();
+            let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
+            self.relay.greylists.learn(before, spent + now.since(since));
         }
     }
 
@@ -261,7 +274,10 @@ impl Attempt {
         let attempts = progress.attempts.max(1);
         let chance = relay.sys.dice.roll();
         if self.contact.get() {
-            return schedule::backoff(&config.retry, attempts, chance);
+            let last = progress.owed().filter_map(|n| progress.outcomes.get(n)?.as_ref());
+            let wait = relay.greylists.wait(last).filter(|_| attempts <= limits::GREYLIST_ATTEMPTS);
+            let usual = || schedule::backoff(&config.retry, attempts, chance);
+            return wait.map_or_else(usual, |wait| wait.min(config.retry.max));
         }
         if relay.line.is_offline() {
             // Whoever looks for the line wakes it.

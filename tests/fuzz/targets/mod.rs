@@ -6,6 +6,7 @@ mod dns;
 mod downgrade;
 mod header;
 mod lines;
+mod policies;
 mod report;
 mod smtp_client;
 mod smtp_server;
@@ -30,5 +31,5 @@ macro_rules! targets {
 }
 
 pub(crate) const TARGETS: &[Target] = targets!(
-    smtp_server smtp_client lines data values header downgrade report dns config spool trace web
+    smtp_server smtp_client lines data values header downgrade report dns config spool trace web policies
 );

@@ -31,5 +31,6 @@ macro_rules! targets {
 }
 
 pub(crate) const TARGETS: &[Target] = targets!(
-    smtp_server smtp_client lines data values header downgrade report dns config spool trace web policies
+    smtp_server smtp_client lines data values header downgrade report dns config spool trace web
+    policies
 );

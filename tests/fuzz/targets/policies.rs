@@ -24,7 +24,7 @@ pub(crate) fn check(data: &[u8]) {
 
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut seeds: Vec<Vec<u8>> = [
-        "version: STSv1\r\nmode: enforce\r\nmx: mail.example.com\r\nmx: *.example.net\r\nmax_age: 604800\r\n",
+        "version: STSv1\r\nmode: enforce\r\nmx: mx.x.example\r\nmx: *.y.example\r\nmax_age: 9\r\n",
         "version: STSv1\nmode: none\nmax_age: 0\nx: y\n",
         "v=STSv1; id=20160831085700Z;",
         "v=spf1 mx a:x.example/24//64 ip4:192.0.2.0/24 ip6:2001:db8::/32 include:y.example -all",

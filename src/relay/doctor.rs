@@ -118,10 +118,17 @@ enum Leaves {
 /// All that can be found out about mail from `domain`, in the order in which to mend it.
 ///
 /// # Errors
-/// It is no domain; in words.
+/// It is no domain, or the name servers know nothing; in words.
 pub async fn examine(way: &Way<'_>, domain: &str) -> Result<Vec<Finding>, String> {
     let name = dns::ascii_name(domain).filter(|name| name.contains('.'));
     let name = name.ok_or_else(|| format!("{domain} is no domain, such as example.org"))?;
+    if way.resolver.denies_everything(&name).await {
+        return Err(
+            "The name servers know no name at all: is the line down, or does a captive portal \
+                    want a login?"
+                .into(),
+        );
+    }
     let is_local = route::is_local_domain(way.config, &name);
     let leaves = leaves(way.config, &name);
     let mut findings = vec![domain::exchangers(way, &name, is_local).await];

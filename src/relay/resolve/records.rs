@@ -39,6 +39,14 @@ impl Resolver {
         Ok(tlsa.filter(|_| authentic).collect())
     }
 
+    /// Is what the name servers deny of a domain denied of all the world? So does a captive portal,
+    /// and a router whose line is down: nothing that is missing means anything then.
+    pub async fn denies_everything(&self, domain: &str) -> bool {
+        let Some(name) = dns::ascii_name(domain) else { return false };
+        let reply = self.lookup(&Question { name, kind: Kind::Mx }).await;
+        matches!(reply.known, Known::Unvouched(_)) && !self.is_truthful().await
+    }
+
     /// Is there a name server that is believed what it says of signatures?
     pub fn has_trusted(&self) -> bool {
         self.servers.borrow().iter().any(|server| server.trusted)

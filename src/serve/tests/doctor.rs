@@ -307,6 +307,18 @@ fn mail_servers_and_signed_certificates_are_looked_at() {
 }
 
 #[test]
+fn name_servers_that_deny_everything_are_told_as_that() {
+    let house = house();
+    published(&house);
+    house.world.zone.borrow_mut().vouches_for_nothing = true;
+    let said = house.world.wait(house.desk().doctor("nowhere.example"));
+    assert!(said.expect_err("nothing is known").contains("know no name at all"));
+    house.world.record("a.root-servers.net", A, vec![198, 41, 0, 4]);
+    house.pass(301);
+    assert_eq!(look(&house, "nowhere.example")[0].verdict, "advice", "it is only missing");
+}
+
+#[test]
 fn without_a_name_server_everything_is_unknown_and_ends() {
     let house =
         House::with(&CONFIG.replace(r#""domains": ["home.test"]"#, r#""dns": ["127.0.0.53"]"#));

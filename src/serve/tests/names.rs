@@ -13,6 +13,8 @@ pub(super) struct Zone {
     pub(super) records: Vec<Record>,
     /// Signatures were checked.
     pub(super) signed: bool,
+    /// What is not there is denied without a zone's word for it.
+    pub(super) vouches_for_nothing: bool,
     /// Questions of these types fail.
     pub(super) failing: Vec<u16>,
 }
@@ -75,7 +77,8 @@ impl Socket {
         octets[2] = 0x81;
         octets[3] = 0x80 | u8::from(zone.signed) << 5 | rcode;
         octets[7] = u8::try_from(fit.len()).expect("few");
-        octets[9] = u8::from(fit.is_empty());
+        let vouched = fit.is_empty() && !zone.vouches_for_nothing;
+        octets[9] = u8::from(vouched);
         octets[11] = 0;
         let mut put = |owner: &[u8], kind: u16, data: &[u8]| {
             let length = u16::try_from(data.len()).expect("short");
@@ -85,7 +88,7 @@ impl Socket {
         for (_, kind, data) in &fit {
             put(&[0xc0, 12], *kind, data);
         }
-        if fit.is_empty() {
+        if vouched {
             put(&[0], 6, &[&[0, 0][..], &[0, 0, 0, 60].repeat(5)].concat());
         }
         octets

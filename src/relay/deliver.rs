@@ -158,6 +158,7 @@ pub async fn deliver(
             let text = format!("{host} has no {word} address, and its route wants one");
             run.tally.contact = true;
             run.skip(host.clone(), Outcome::ours(Status::new(Class::Transient, 4, 4), text));
+            continue;
         }
         let demand = match run.demand(host, policy.as_deref()).await {
             Ok(demand) => demand,

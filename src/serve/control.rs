@@ -238,8 +238,9 @@ impl Control {
             let address = Address::parse(target);
             address.is_ok_and(|to| !policy.is_local_domain(to.domain()))
         };
-        let targets = config.aliases.iter().flat_map(|alias| &alias.to).chain(&config.catch_all);
-        let wanted = policy.srs_domain().is_some() && targets.into_iter().any(leaves);
+        let aliases = config.aliases.iter().flat_map(|alias| &alias.to);
+        let mut targets = aliases.chain(&config.catch_all).chain(&config.owner);
+        let wanted = policy.srs_domain().is_some() && targets.any(leaves);
         let failed = self.relay.srs.load(&self.relay.sys, wanted).await.err();
         let words = failed.map(|error| {
             format!("{}: {error}; senders of forwarded mail stay as they are", srs::FILE)

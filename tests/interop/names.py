@@ -1,4 +1,5 @@
 """Name servers: nsd has a zone of hosts, unbound resolves."""
+import os
 import signal
 
 import doctor
@@ -70,12 +71,10 @@ def zone():
     return lines + SIXTY + doctor.zone()
 
 
-@once
-def name_servers():
-    data = folder("dns")
-    write(data + "/test.zone", zone())
+def nsd(data, at, **zones):
+    """A server of zones, each with the name of its file in `data`; dots are underscores."""
     write(data + "/nsd.conf", """server:
-  ip-address: {dns}@10054
+  ip-address: {at}@10054
   username: ""
   chroot: ""
   zonesdir: "{d}"
@@ -86,42 +85,44 @@ def name_servers():
   server-count: 1
 remote-control:
   control-enable: no
-zone:
-  name: test
-  zonefile: test.zone
-""".format(dns=DNS, d=data))
+""".format(at=at, d=data) + "".join("zone:\n  name: %s\n  zonefile: %s\n" % (name.replace("_", "."), file)
+                                    for name, file in zones.items()))
+    return start(["nsd", "-d", "-c", data + "/nsd.conf"], os.path.basename(data) + "-nsd.log")
+
+
+def unbound(data, at, options, within=(), **stubs):
+    """A resolver with these further options, that asks servers at these addresses for names below those; nobody else knows any."""
+    lines = ["interface: " + interface for interface in at] + options
     write(data + "/unbound.conf", """server:
-  interface: {dns}@10053
-  interface: {dns}@53
-  do-ip6: no
   username: ""
   chroot: ""
   directory: "{d}"
   pidfile: "{d}/unbound.pid"
   use-syslog: no
-  do-not-query-localhost: no
   local-zone: "." static
-  local-zone: "test." transparent
-  local-data: ". 60 SOA ns.test. hostmaster.test. 1 60 60 60 60"
-  domain-insecure: "test."
-  access-control: 127.0.0.0/8 allow
-  module-config: "iterator"
+  {options}
 remote-control:
   control-enable: no
-stub-zone:
-  name: "test."
-  stub-addr: {dns}@10054
-stub-zone:
-  name: "lame.test."
-  stub-addr: {dns}@10054
-stub-zone:
-  name: "liar.test."
-  stub-addr: {liar}@10054
-""".format(dns=DNS, liar=LIAR, d=data))
-    nsd = start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd.log")
-    start(["unbound", "-d", "-c", data + "/unbound.conf"], "unbound.log")
+""".format(d=data, options="\n  ".join(lines)) + "".join("stub-zone:\n  name: \"%s.\"\n  stub-addr: %s@10054\n"
+                                                        % (name.replace("_", "."), server) for name, server in stubs.items()))
+    return start([*within, "unbound", "-d", "-c", data + "/unbound.conf"], os.path.basename(data) + "-unbound.log")
+
+
+def soa(zone):
+    """What vouches for it that a name is not there."""
+    return 'local-data: ". 60 SOA ns.%s. hostmaster.%s. 1 60 60 60 60"' % (zone, zone)
+
+
+@once
+def name_servers():
+    data = folder("dns")
+    write(data + "/test.zone", zone())
+    server = nsd(data, DNS, test="test.zone")
+    unbound(data, [DNS + "@10053", DNS + "@53"], [
+        "do-ip6: no", "do-not-query-localhost: no", 'local-zone: "test." transparent', soa("test"), 'domain-insecure: "test."',
+        "access-control: 127.0.0.0/8 allow", 'module-config: "iterator"'], test=DNS, lame_test=DNS, liar_test=LIAR)
     until(lambda: listening(DNS, 10053) and listening(DNS, 10054), 10, "name servers")
-    return nsd
+    return server
 
 
 def publish(record, name):

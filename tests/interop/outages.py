@@ -6,11 +6,12 @@ import os
 import threading
 import time
 
+import names
 from cases import case
 from letters import Letter
 from script import Script
 from waypost import Waypost, tell
-from world import folder, run, start, stop, until, write
+from world import folder, run, start, stop, until
 
 CLONE_NEWNET = 0x40000000
 HOME, FAR = "10.77.0.2", "10.77.0.1"
@@ -57,23 +58,9 @@ class Cable:
 
     def name_server(self):
         data = folder("dns-" + self.far)
-        write(data + "/unbound.conf", """server:
-  interface: {far}
-  username: ""
-  chroot: ""
-  directory: "{d}"
-  pidfile: "{d}/unbound.pid"
-  use-syslog: no
-  access-control: 10.77.0.0/24 allow
-  module-config: "iterator"
-  local-zone: "." static
-  local-data: ". 60 SOA ns.far. hostmaster.far. 1 60 60 60 60"
-  local-data: "example. 60 MX 10 mx.far."
-  local-data: "mx.far. 60 A {far}"
-remote-control:
-  control-enable: no
-""".format(far=FAR, d=data))
-        return start(["ip", "netns", "exec", self.far, "unbound", "-d", "-c", data + "/unbound.conf"], "unbound-far.log")
+        return names.unbound(data, [FAR], [
+            "access-control: 10.77.0.0/24 allow", 'module-config: "iterator"', names.soa("far"),
+            'local-data: "example. 60 MX 10 mx.far."', 'local-data: "mx.far. 60 A %s"' % FAR], ["ip", "netns", "exec", self.far])
 
     def pull(self):
         run(["ip", "-n", self.home, "link", "set", "cable0", "down"])

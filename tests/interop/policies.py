@@ -7,13 +7,14 @@ import ssl
 import subprocess
 import threading
 
+import names
 import postfix
 from cases import case
 from letters import Letter, same
 from script import Script
 from senders import hand_in
 from waypost import Waypost
-from world import HOSTS, MX_PORT, folder, listening, once, run, start, until, write
+from world import HOSTS, MX_PORT, folder, listening, once, run, until, write
 
 DNS = "127.7.2.53"
 PAGES = "127.7.2.80"
@@ -38,12 +39,12 @@ def authority():
 
 
 @once
-def certified(*names):
+def certified(*hosts):
     """A certificate for these names, with the authority's below it."""
-    ca, made = authority(), "%s-%s" % (authority(), names[0])
+    ca, made = authority(), "%s-%s" % (authority(), hosts[0])
     shell("openssl req -newkey rsa:2048 -nodes -subj /CN=x -keyout {m}.key -out {m}.csr && printf 'subjectAltName={san}' > {m}.ext &&"
           " openssl x509 -req -in {m}.csr -CA {ca}-ca.pem -CAkey {ca}-ca.key -CAcreateserial -days 30 -extfile {m}.ext -out {m}.pem &&"
-          " cat {ca}-ca.pem >> {m}.pem".format(m=made, ca=ca, san=",".join("DNS:" + name for name in names)))
+          " cat {ca}-ca.pem >> {m}.pem".format(m=made, ca=ca, san=",".join("DNS:" + name for name in hosts)))
     return made
 
 
@@ -103,58 +104,17 @@ def name_servers():
     mx = "elsewhere MX 5 mx.strict\n"
     texts = "".join("_mta-sts.%s TXT \"v=STSv1; id=1;\"\nmta-sts.%s A %s\n" % (name, name, PAGES) for name in STS)
     write(data + "/open.done", zone("open.test", hosts(STS) + texts + mx))
-    write(data + "/nsd.conf", """server:
-  ip-address: {dns}@10054
-  username: ""
-  chroot: ""
-  zonesdir: "{d}"
-  database: ""
-  pidfile: "{d}/nsd.pid"
-  xfrdfile: "{d}/xfrd"
-  zonelistfile: "{d}/zone.list"
-  server-count: 1
-remote-control:
-  control-enable: no
-zone:
-  name: signed.test
-  zonefile: signed.done
-zone:
-  name: open.test
-  zonefile: open.done
-""".format(dns=DNS, d=data))
-    write(data + "/unbound.conf", """server:
-  interface: {dns}@10053
-  do-ip6: no
-  username: ""
-  chroot: ""
-  directory: "{d}"
-  pidfile: "{d}/unbound.pid"
-  use-syslog: no
-  do-not-query-localhost: no
-  local-zone: "." static
-  local-zone: "test." transparent
-  local-data: ". 60 SOA ns.test. hostmaster.test. 1 60 60 60 60"
-  domain-insecure: "open.test."
-  trust-anchor-file: "{d}/{key}.key"
-  access-control: 127.0.0.0/8 allow
-  module-config: "validator iterator"
-remote-control:
-  control-enable: no
-stub-zone:
-  name: "signed.test."
-  stub-addr: {dns}@10054
-stub-zone:
-  name: "open.test."
-  stub-addr: {dns}@10054
-""".format(dns=DNS, d=data, key=key))
-    nsd = start(["nsd", "-d", "-c", data + "/nsd.conf"], "nsd-signed.log")
-    start(["unbound", "-d", "-c", data + "/unbound.conf"], "unbound-signed.log")
+    server = names.nsd(data, DNS, signed_test="signed.done", open_test="open.done")
+    names.unbound(data, [DNS + "@10053"], [
+        "do-ip6: no", "do-not-query-localhost: no", 'local-zone: "test." transparent', names.soa("test"), 'domain-insecure: "open.test."',
+        'trust-anchor-file: "%s/%s.key"' % (data, key), "access-control: 127.0.0.0/8 allow", 'module-config: "validator iterator"'],
+                  signed_test=DNS, open_test=DNS)
     until(lambda: listening(DNS, 10053) and listening(DNS, 10054), 10, "name servers")
     # That they do what the cases below are about.
     answer = run(["dig", "+adflag", "-p", "10053", "@" + DNS, "mx.own.signed.test", "A"])
     assert re.search("flags:[^;]* ad[ ;]", answer), answer
     assert "SERVFAIL" in run(["dig", "-p", "10053", "@" + DNS, "_%d._tcp.mx.bogus.signed.test" % MX_PORT, "TLSA"])
-    return nsd
+    return server
 
 
 class Pages:
@@ -179,8 +139,8 @@ class Pages:
             def log_message(self, *_):
                 pass
         self.server = http.server.ThreadingHTTPServer((PAGES, 443), Handler)
-        names = ["mta-sts.%s.open.test" % name for name in STS]
-        self.server.socket = context(certified(*names)).wrap_socket(self.server.socket, server_side=True)
+        hosts = ["mta-sts.%s.open.test" % name for name in STS]
+        self.server.socket = context(certified(*hosts)).wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def __enter__(self):

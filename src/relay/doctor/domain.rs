@@ -6,10 +6,7 @@ use crate::{
         mail::spf::{self as syntax, Verdict as Spf},
         sts,
     },
-    relay::{
-        resolve::is_inside,
-        spf::{Inquiry, Said},
-    },
+    relay::spf::{Inquiry, Said},
 };
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -324,9 +321,4 @@ pub(super) async fn dane(way: &Way<'_>, name: &str) -> Option<Finding> {
         hosts => format!("The certificates of {} are in signed DNS.", hosts.join(", ")),
     };
     Some(Finding::new(ABOUT, Verdict::Good, words))
-}
-
-/// An address of the internet.
-pub(super) fn is_outside(address: IpAddr) -> bool {
-    !is_inside(address) && !address.is_multicast() && !address.is_unspecified()
 }

@@ -1,10 +1,11 @@
 //! How other mail servers see this machine: whether port 25 is open to them, by which address we
 //! come, what that address is called, and as whom we greet.
 
-use super::{Finding, Verdict, Way, domain::is_outside};
+use super::{Finding, Verdict, Way};
 use crate::{
     limits,
     proto::{dns, smtp::reply::one_line},
+    relay::resolve::is_inside,
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future::zip};
 use std::net::{IpAddr, SocketAddr};
@@ -257,4 +258,9 @@ async fn reverse(way: &Way<'_>, address: IpAddr) -> Finding {
          believed.{without}"
     );
     wanted(Finding::new(ABOUT, Verdict::Wrong, words))
+}
+
+/// An address of the internet.
+fn is_outside(address: IpAddr) -> bool {
+    !is_inside(address) && !address.is_multicast()
 }

@@ -4,7 +4,7 @@ use super::{
     names::{A, MX, TLSA, wire},
     *,
 };
-use crate::serve::web::office::FindingRow;
+use crate::{limits, serve::web::office::FindingRow};
 
 const AAAA: u16 = 28;
 const PTR: u16 = 12;
@@ -236,6 +236,32 @@ fn a_port_that_is_closed_is_told_in_the_systems_words() {
         let row = rows.iter().find(|row| row.about == "port 25").expect("it is there");
         assert_eq!(row.verdict, verdict, "{says}: {}", row.words);
     }
+}
+
+#[test]
+fn a_greeting_has_bounds() {
+    for (octets, verdict) in
+        [(limits::GREETING_BYTES, "good"), (limits::GREETING_BYTES + 600, "wrong")]
+    {
+        let house = house();
+        published(&house);
+        // The server adds the line end.
+        let long = format!("220 {}", "x".repeat(octets - 6));
+        house.world.server("198.51.100.25:25").says(&[("", &long)]);
+        assert_eq!(find(&house, "port 25").verdict, verdict, "{octets}");
+    }
+}
+
+#[test]
+fn name_servers_that_say_nothing_are_told_in_time() {
+    let house = house();
+    published(&house);
+    house.world.zone.borrow_mut().mute = true;
+    let before = house.world.sys().clock.now();
+    let said = house.world.wait(house.desk().doctor("example.org"));
+    assert!(said.expect_err("nobody answers").contains("too long"));
+    let took = house.world.sys().clock.now().since(before);
+    assert_eq!(took, limits::DOCTOR_WAIT);
 }
 
 #[test]

@@ -54,6 +54,19 @@ fn forwarded_mail_comes_from_us_and_its_bounce_goes_to_the_sender() {
 }
 
 #[test]
+fn whoever_sends_mail_on_has_a_key_for_it() {
+    for who in
+        [r#""catch_all": "me@mail.example", "routes""#, r#""owner": "me@mail.example", "routes""#]
+    {
+        let house = House::with(&CONFIG.replace("\"routes\"", who));
+        house.world.server(SMARTHOST);
+        stranger(&house, "you@example.net", "postmaster@home.test", "250");
+        let (written, to) = last(&house);
+        assert!(written.starts_with("SRS0=") && to == "me@mail.example", "{who}: {written}");
+    }
+}
+
+#[test]
 fn nobody_can_make_us_forward_anywhere() {
     let house = house();
     house.world.server(SMARTHOST);

@@ -2,7 +2,12 @@
 
 use super::world::World;
 use crate::sys::{Datagrams, Pending};
-use std::{cell::RefCell, future::ready, io, rc::Rc};
+use std::{
+    cell::RefCell,
+    future::{pending, ready},
+    io,
+    rc::Rc,
+};
 
 /// A record: owner, type, data as it goes over the wire.
 pub(super) type Record = (String, u16, Vec<u8>);
@@ -15,6 +20,8 @@ pub(super) struct Zone {
     pub(super) signed: bool,
     /// What is not there is denied without a zone's word for it.
     pub(super) vouches_for_nothing: bool,
+    /// Nothing is answered.
+    pub(super) mute: bool,
     /// Questions of these types fail.
     pub(super) failing: Vec<u16>,
 }
@@ -101,6 +108,9 @@ impl Datagrams for Socket {
         Box::pin(ready(Ok(())))
     }
     fn receive<'a>(&'a self, into: &'a mut [u8]) -> Pending<'a, io::Result<usize>> {
+        if self.world.zone.borrow().mute {
+            return Box::pin(pending());
+        }
         let heard = self.heard.take();
         into[..heard.len()].copy_from_slice(&heard);
         Box::pin(ready(Ok(heard.len())))

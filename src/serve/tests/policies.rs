@@ -9,6 +9,7 @@ use crate::{
     limits,
     sys::{Digest, Match, TlsError, Trust},
 };
+use std::collections::BTreeMap;
 
 const DOMAIN: &str = "example.net";
 const HOST: &str = "mx.example.net";
@@ -223,6 +224,27 @@ fn a_policy_outlives_a_restart_and_the_index_its_loss() {
         let before = world.mail.borrow().len();
         net.send();
         assert!(world.mail.borrow().len() > before);
+    }
+}
+
+#[test]
+fn a_policy_too_long_for_the_index_counts_until_the_end_of_the_relay() {
+    let pattern = |n: usize| format!("mx: {n:02}{}.example.net\r\n", "x".repeat(40));
+    let of = |servers: usize| {
+        let more: Vec<String> = (0..servers).map(pattern).collect();
+        ENFORCE.replace("max_age", &format!("{}max_age", more.concat()))
+    };
+    for (servers, kept) in [(10, 1), (limits::STS_PATTERNS - 1, 0)] {
+        let net = Net::new();
+        net.has("1", &of(servers));
+        for _ in 0..2 {
+            assert_eq!(net.send().1.last(), Some(&verified()), "{servers}");
+        }
+        assert_eq!(net.pages.count(), 1);
+        let index = net.house.world.index.borrow();
+        assert_eq!(index.get("policies").map_or(0, BTreeMap::len), kept, "{servers}");
+        let longest = index.get("policies").and_then(|tree| tree.values().map(Vec::len).max());
+        assert!(longest.is_none_or(|octets| octets + DOMAIN.len() <= limits::INDEX_ENTRY_BYTES));
     }
 }
 

@@ -123,8 +123,9 @@ impl Attempt {
         let spent = progress.spent;
         for (n, outcome) in recipients.iter().zip(outcomes) {
             if let Some(place) = progress.outcomes.get_mut(*n) {
-                if let Some(before) = place.as_ref().filter(|_| outcome.is_final()) {
-                    self.learn(before, &outcome, spent);
+                let is_taken = outcome.status.class == Class::Success;
+                if let Some(before) = place.as_ref().filter(|_| is_taken) {
+                    self.learn(before, spent);
                 }
                 *place = Some(outcome);
                 self.fresh.borrow_mut().push(*n);
@@ -133,12 +134,10 @@ impl Attempt {
     }
 
     /// A server that had put it off has taken it.
-    fn learn(&self, before: &Outcome, outcome: &Outcome, spent: Duration) {
-        if outcome.status.class == Class::Success {
-            let now = self.relay.sys.clock.now();
-            let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
-            self.relay.greylists.learn(before, spent + now.since(since));
-        }
+    fn learn(&self, before: &Outcome, spent: Duration) {
+        let now = self.relay.sys.clock.now();
+        let since = self.relay.queue.item(self.id).map_or(now, |item| item.since);
+        self.relay.greylists.learn(before, spent + now.since(since));
     }
 
     /// These need no report of ours, should they have been passed on: the server sends them.

@@ -50,6 +50,8 @@ pub struct Config {
     /// Who may send without login; `None`: loopback and the private subnets this machine is
     /// attached to, less its gateways.
     pub trusted: Option<Vec<Network>>,
+    /// Devices with rules of their own, in order.
+    pub devices: Vec<Device>,
     /// Local domains, lower case, the hostname not among them.
     pub domains: Vec<String>,
     /// Local users.
@@ -91,6 +93,8 @@ pub struct Config {
     pub authorities: Option<String>,
     /// argon2id hash of the page's password; `None`: not set up yet.
     pub admin: Option<String>,
+    /// Programs that may use the API.
+    pub tokens: Vec<Token>,
 }
 
 /// Where to listen, by service.
@@ -113,6 +117,50 @@ pub struct Network {
     pub address: IpAddr,
     /// Prefix length in bits.
     pub bits: u8,
+}
+
+/// A device with rules of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its address, or those of several.
+    pub at: Network,
+    /// What people call it; may be empty.
+    pub name: String,
+    /// What it may.
+    pub access: Access,
+    /// It must encrypt what it hands in.
+    pub encrypted: bool,
+    /// Its mail leaves from this sender.
+    pub sender: Option<Address>,
+    /// Who hears of its mail that cannot be delivered: a user, an alias or an address.
+    pub owner: Option<String>,
+    /// When its messages become too many to be sent one by one.
+    pub digest: Option<Digest>,
+    /// A person is told when nothing was heard of it for this long.
+    pub silence: Option<Duration>,
+}
+
+/// What a device may.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Send without a login.
+    #[default]
+    Allow,
+    /// The same; and where it insists on a login, any is good.
+    AnyLogin,
+    /// Send with a login alone, wherever it is.
+    Login,
+    /// Nothing.
+    Block,
+}
+
+/// When the messages of a device are summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// So many go one by one in any …
+    pub after: u32,
+    /// … time of this length; what is more is kept, and sent as one message when the time is over.
+    pub within: Duration,
 }
 
 /// A local user.
@@ -290,6 +338,18 @@ pub struct Limits {
     pub login_failures: u32,
     /// Most octets of spool.
     pub spool: u64,
+}
+
+/// A program that may use the API of the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What people call it.
+    pub name: String,
+    /// `read`, `queue` or `all`.
+    pub scope: String,
+    /// SHA-256 of the token, lower-case hexadecimal. The token is random and long: no slow hash is
+    /// needed.
+    pub sha256: String,
 }
 
 /// Certificate and key files.

@@ -31,6 +31,9 @@ pub trait Handler<M: Machine> {
     /// chance to see what the peer is told without the handler having been asked.
     fn notice(&mut self, _machine: &mut M) {}
 
+    /// The machine has made a step, whichever: a chance to take what it has recorded.
+    fn overhear(&mut self, _machine: &mut M) {}
+
     /// Encrypt the stream.
     async fn upgrade(&mut self, _plain: Box<dyn Stream>) -> Result<Box<dyn Stream>, TlsError> {
         Err(TlsError::Failed("no TLS here".into()))
@@ -60,6 +63,7 @@ pub async fn drive<M: Machine>(
 ) -> End {
     loop {
         let step = machine.step();
+        handler.overhear(machine);
         if !matches!(step, Step::Ask(_)) {
             handler.notice(machine);
         }

@@ -1,5 +1,11 @@
 //! Every bound of the relay, with its unit and where it comes from. A test reaches each.
 
+mod history;
+mod web;
+
+pub use history::*;
+pub use web::*;
+
 use std::time::Duration;
 
 // ---- SMTP, as the RFC bounds it ----
@@ -105,33 +111,6 @@ pub const BDAT_MESSAGE_BYTES: u64 = CHUNK_BYTES as u64;
 pub const BDAT_BYTES: u64 = 1024 * 1024;
 /// Chunks on their way without a reply: the next is sent while the server looks at the one before.
 pub const BDAT_UNANSWERED: usize = 2;
-
-// ---- History ----
-
-/// Longest value of one field of an event, octets; what is longer is cut.
-pub const FIELD_BYTES: usize = 480;
-/// Longest line of an event in the index, octets (CRATES: values of sled stay under 1 KiB).
-pub const HISTORY_LINE_BYTES: usize = 840;
-/// Longest name under which an event is found, octets.
-pub const HISTORY_KEY_BYTES: usize = 120;
-/// Names under which one event is found.
-pub const HISTORY_NAMES: usize = 12;
-/// Octets of a block of such lines, and of a digest of what blocks name.
-pub const HISTORY_BLOCK_BYTES: usize = 900;
-/// Blocks kept: some hundred thousand events, in 22 MB at most.
-pub const HISTORY_BLOCKS: u64 = 25_000;
-/// Events written at a time.
-pub const HISTORY_BATCH: usize = 256;
-/// How long the first event of a batch waits for company.
-pub const HISTORY_WAIT: Duration = Duration::from_secs(30);
-/// How long to leave a broken index alone.
-pub const HISTORY_PAUSE: Duration = Duration::from_mins(1);
-/// Events that wait for the index, at most; then the oldest are dropped.
-pub const HISTORY_WAITING: usize = 2_000;
-/// Newest events kept in memory for the page.
-pub const HISTORY_RECENT: usize = 100;
-/// Messages whose whole way one trace tells.
-pub const TRACE_MESSAGES: usize = 20;
 
 // ---- The worker ----
 
@@ -273,6 +252,12 @@ pub const LISTEN: usize = 8;
 pub const NAME_SERVERS: usize = 8;
 /// Trusted networks.
 pub const TRUSTED: usize = 100;
+/// Devices with rules of their own.
+pub const DEVICES: usize = 200;
+/// Characters of what a device is called.
+pub const DEVICE_NAME_CHARS: usize = 64;
+/// Messages of a device that are kept for one summary; it is sent before there are more.
+pub const DIGEST_MESSAGES: usize = 1000;
 /// Local domains.
 pub const DOMAINS: usize = 100;
 /// Local users.
@@ -432,55 +417,6 @@ pub const CHUNKLESS_WAIT: Duration = Duration::from_hours(24);
 /// Addresses that one delivery run tries before it leaves the rest for the next. RFC 5321 §5.1 asks
 /// for at least 2.
 pub const DELIVERY_ADDRESSES: usize = 10;
-// ---- The page and its API ----
-
-/// Connections to the page at once; the one that is idle the longest makes room for a new one.
-pub const WEB_CONNECTIONS: usize = 16;
-/// Request line and header fields, octets.
-pub const WEB_HEAD_BYTES: usize = 8 * 1024;
-/// Header fields of a request.
-pub const WEB_HEADER_FIELDS: usize = 64;
-/// Body of a request, octets: the configuration is the largest.
-pub const WEB_BODY_BYTES: usize = 256 * 1024;
-/// Largest file of the page, octets.
-pub const WEB_ASSET_BYTES: u64 = 128 * 1024;
-/// From the first octet of a request to the end of its header.
-pub const WEB_HEAD_WAIT: Duration = Duration::from_secs(10);
-/// From the end of the header to the end of the body.
-pub const WEB_BODY_WAIT: Duration = Duration::from_secs(30);
-/// From one request of a connection to the first octet of the next.
-pub const WEB_IDLE_WAIT: Duration = Duration::from_secs(15);
-/// For a client to take a whole response.
-pub const WEB_WRITE_WAIT: Duration = Duration::from_secs(30);
-/// Requests of one connection, then it is closed.
-pub const WEB_REQUESTS: usize = 1000;
-/// Browsers logged in at once; the one that was idle the longest is logged out for a new one.
-pub const WEB_SESSIONS: usize = 32;
-/// A session ends when it is not used for this long.
-pub const WEB_SESSION_IDLE: Duration = Duration::from_hours(12);
-/// Rows of one page of the queue.
-pub const WEB_ROWS: usize = 100;
-/// Recipients shown in a row of the queue.
-pub const WEB_RECIPIENTS: usize = 10;
-/// Events of one trace, or of the recent ones.
-pub const WEB_EVENTS: usize = 500;
-/// Octets of a message's header that are shown.
-pub const WEB_HEADER_BYTES: usize = 16 * 1024;
-/// JSON of one row of a list, octets; a longer one is left out.
-pub const WEB_ROW_BYTES: usize = 256 * 1024;
-/// Octets of a search for a message or an address.
-pub const WEB_QUERY_BYTES: usize = 1000;
-/// Shortest password of the page, characters. NIST SP 800-63B §5.1.1.1.
-pub const WEB_PASSWORD_CHARACTERS: usize = 8;
-/// Longest password of the page, octets.
-pub const WEB_PASSWORD_BYTES: usize = 1024;
-/// Wrong setup codes before the next one must wait.
-pub const WEB_SETUP_FAILURES: u32 = 5;
-/// How long it must wait.
-pub const WEB_SETUP_WAIT: Duration = Duration::from_mins(1);
-/// Passwords of the page being checked at once; others are asked to try again.
-pub const WEB_LOGINS: usize = 4;
-
 // ---- SMTP commands ----
 
 /// Longest ENVID as it is sent, octets. RFC 3461 §4.4.

@@ -60,7 +60,10 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(format!("aliases[{n}]"), found, allowed));
         }
     }
-    for (key, to) in [("catch_all", &config.catch_all), ("owner", &config.owner)] {
+    let devices = config.devices.iter().enumerate();
+    let owners = devices.map(|(n, device)| (format!("devices[{n}].owner"), &device.owner));
+    let whole = [("catch_all", &config.catch_all), ("owner", &config.owner)];
+    for (key, to) in whole.map(|(key, to)| (key.to_string(), to)).into_iter().chain(owners) {
         if let Some(to) = to.as_ref().filter(|to| map.is_dead(to, &[])) {
             let found = format!("{}, whom nobody knows here", quoted(to));
             problems.push(Problem::new(key, found, KNOWN));

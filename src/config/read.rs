@@ -1,8 +1,9 @@
 //! From the document to typed values, with all problems told at once.
 
 use super::{
-    Alias, CertificateFiles, Config, Document, Family, Kind, Limits, Listen, Network, Pace,
-    Pattern, Problem, Retry, Route, Setting, Signing, Surroundings, TlsPolicy, User, Via, aliases,
+    Access, Alias, CertificateFiles, Config, Device, Digest, Document, Family, Kind, Limits,
+    Listen, Network, Pace, Pattern, Problem, Retry, Route, Setting, Signing, Surroundings,
+    TlsPolicy, Token, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     providers::{self, Profile, Senders},
     secrets::{self, Password},
@@ -288,6 +289,7 @@ impl Reader {
         });
         let listen = self.listen(&root.child("listen"));
         let trusted = self.trusted(&root.child("trusted"));
+        let devices = self.devices(&root.child("devices"));
         let mut domains = self.list(&root.child("domains"), values::domain);
         domains.sort();
         domains.dedup();
@@ -297,6 +299,7 @@ impl Reader {
             hostname,
             listen,
             trusted,
+            devices,
             domains,
             users: self.users(&root.child("users")),
             aliases: self.aliases(&root.child("aliases")),
@@ -317,6 +320,7 @@ impl Reader {
             tls: self.certificate_files(&root.child("tls")),
             authorities: self.text(&root.child("tls").child("authorities"), plain_path),
             admin: self.hash(&root.child("admin").child("password")),
+            tokens: self.tokens(&root.child("tokens")),
         }
     }
 
@@ -352,6 +356,49 @@ impl Reader {
         node.value?;
         let fine = |text: &str| values::network(text).filter(values::is_trustable);
         Some(self.list(node, fine))
+    }
+
+    fn devices(&mut self, node: &Node) -> Vec<Device> {
+        let mut devices: Vec<Device> = Vec::new();
+        for node in self.items(node) {
+            let at_node = node.child("address");
+            let at = |text: &str| values::network(text).filter(values::is_trustable);
+            let at = self.text(&at_node, at);
+            let name = self.text(&node.child("name"), values::device_name).unwrap_or_default();
+            let access = self.text(&node.child("access"), access).unwrap_or_default();
+            let encrypted = self.maybe_flag(&node.child("encrypted")).unwrap_or(false);
+            let sender = self.text(&node.child("sender"), values::mailbox);
+            let owner = self.text(&node.child("owner"), aliases::target);
+            let within = Duration::from_secs(self.amount(&node.child("digest_every")));
+            let after = self.maybe_amount(&node.child("digest_after"));
+            let after = after.and_then(|after| u32::try_from(after).ok());
+            let digest = after.map(|after| Digest { after, within });
+            let silence = self.maybe_amount(&node.child("expect_every")).map(Duration::from_secs);
+            let Some(at) = at else { continue };
+            if devices.iter().any(|other| other.at == at) {
+                let found = format!("{at} again");
+                self.problem(&at_node, found, "each address once");
+            }
+            devices.push(Device { at, name, access, encrypted, sender, owner, digest, silence });
+        }
+        devices
+    }
+
+    fn tokens(&mut self, node: &Node) -> Vec<Token> {
+        let scope = |text: &str| ["read", "queue", "all"].contains(&text).then(|| text.to_string());
+        let mut tokens: Vec<Token> = Vec::new();
+        for node in self.items(node) {
+            let name_node = node.child("name");
+            let name = self.text(&name_node, values::device_name);
+            let scope = self.text(&node.child("scope"), scope).unwrap_or_else(|| "read".into());
+            let sha256 = self.text(&node.child("sha256"), values::sha256);
+            let (Some(name), Some(sha256)) = (name, sha256) else { continue };
+            if tokens.iter().any(|other| other.name == name) {
+                self.problem(&name_node, format!("{} again", quoted(&name)), "each name once");
+            }
+            tokens.push(Token { name, scope, sha256 });
+        }
+        tokens
     }
 
     fn users(&mut self, node: &Node) -> Vec<User> {
@@ -613,6 +660,16 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
         && a.port() == b.port()
         && a.is_ipv4() == b.is_ipv4()
         && (a.ip() == b.ip() || any(a.ip()) || any(b.ip()))
+}
+
+fn access(text: &str) -> Option<Access> {
+    Some(match text {
+        "allow" => Access::Allow,
+        "any-login" => Access::AnyLogin,
+        "login" => Access::Login,
+        "block" => Access::Block,
+        _ => return None,
+    })
 }
 
 fn tls_policy(text: &str) -> Option<TlsPolicy> {

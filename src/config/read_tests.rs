@@ -132,6 +132,17 @@ fn every_example_of_the_table_is_allowed() {
         if setting.key.starts_with("routes[].client_") {
             document.set_text("routes[0].oauth", "google").expect("a path");
         }
+        if setting.key.starts_with("devices[].") && setting.key != "devices[].address" {
+            document.set_text("devices[0].address", "10.0.0.1").expect("a path");
+        }
+        if setting.key.starts_with("tokens[].") {
+            for (key, value) in [("name", "a".to_string()), ("sha256", "0".repeat(64))] {
+                let path = format!("tokens[0].{key}");
+                if document.get(&path).is_none() {
+                    document.set(&path, json!(value)).expect("a path");
+                }
+            }
+        }
         if setting.key.starts_with("oauth[].") {
             for key in ["authorize", "token", "name", "scope"] {
                 let path = format!("oauth[0].{key}");
@@ -204,6 +215,9 @@ fn amounts_are_taken_at_their_bounds_and_not_past_them() {
             let mut document = Document::default();
             if setting.key.starts_with("users[]") {
                 document.set_text("users[0].name", "a").expect("a path");
+            }
+            if setting.key.starts_with("devices[]") {
+                document.set_text("devices[0].address", "10.0.0.1").expect("a path");
             }
             if setting.key.starts_with("routes[]") {
                 document.set_text("routes[0].for", "*").expect("a path");

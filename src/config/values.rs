@@ -109,6 +109,19 @@ const PRIVATE: [Network; 9] = [
 const MAPPED: Network = v6([0, 0, 0], [0xffff, 0, 0], 96);
 const TRANSLATED: Network = v6([0x64, 0xff9b, 0], [0, 0, 0], 96);
 
+/// A SHA-256 in hexadecimal, in lower case.
+pub(super) fn sha256(text: &str) -> Option<String> {
+    let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    fits.then(|| text.to_ascii_lowercase())
+}
+
+/// What people call a device: shown as it is, so without control characters.
+pub(super) fn device_name(text: &str) -> Option<String> {
+    let text = text.trim();
+    let fits = (1..=limits::DEVICE_NAME_CHARS).contains(&text.chars().count());
+    (fits && !text.chars().any(char::is_control)).then(|| text.to_string())
+}
+
 /// May this network be trusted? A private one may. A public one must be no wider than what one
 /// organization has, so that no list within its bound comes near the whole internet:
 /// [`limits::TRUSTED`] networks of /16 are 0.2 % of IPv4.

@@ -36,7 +36,8 @@ pub fn decode(line: &str) -> Result<String, Unreadable> {
     String::from_utf8(octets).map_err(|_| Unreadable)
 }
 
-/// User name and password of a PLAIN message, in this order.
+/// User name and password of a PLAIN message, in this order; the password may be empty, which RFC
+/// 4616 does not allow.
 ///
 /// An authorization identity other than the user's own name is asking for somebody else's rights;
 /// there are none to be had here.
@@ -52,18 +53,18 @@ pub fn decode_plain(line: &str) -> Result<(String, String), Unreadable> {
         return Err(Unreadable);
     };
     let own = other.is_empty() || other == user;
-    if !own || user.is_empty() || password.is_empty() {
+    if !own || user.is_empty() {
         return Err(Unreadable);
     }
     Ok((user.into(), password.into()))
 }
 
-/// A name or password of LOGIN.
+/// A name or password of LOGIN, maybe empty.
 ///
 /// # Errors
-/// Not base64 of text, empty, or with a NUL in it.
+/// Not base64 of text, or with a NUL in it.
 pub fn decode_login(line: &str) -> Result<String, Unreadable> {
-    decode(line).ok().filter(|text| !text.is_empty() && !text.contains('\0')).ok_or(Unreadable)
+    decode(line).ok().filter(|text| !text.contains('\0')).ok_or(Unreadable)
 }
 
 /// The PLAIN message of a client, in base64. RFC 4616 §2.
@@ -93,7 +94,7 @@ mod tests {
 
     #[test]
     fn plain_that_is_none_is_refused() {
-        for message in ["", "tim", "\0tim", "\0tim\0", "\0\0x", "\0tim\0x\0", "kurt\0tim\0x"] {
+        for message in ["", "tim", "\0tim", "\0\0x", "\0tim\0x\0", "kurt\0tim\0x"] {
             assert_eq!(decode_plain(&BASE64.encode(message)), Err(Unreadable), "{message:?}");
         }
         for line in ["=", "*", "AHRpbQB4 ", "AHRp\u{e4}", &BASE64.encode(b"\0tim\0\xff")] {
@@ -108,7 +109,9 @@ mod tests {
         assert_eq!(decode_login(&BASE64.encode("pässwörd")), Ok("pässwörd".into()));
         assert_eq!(decode_login("dGlt"), Ok("tim".into()));
         assert_eq!(decode_login("dGk"), Ok("ti".into()), "its padding is missing");
-        for line in ["", "=", "AA==", "?", "/w==", "dGk=="] {
+        assert_eq!(decode_login(""), Ok(String::new()));
+        assert_eq!(decode_plain(&plain("tim", "")), Ok(("tim".into(), String::new())));
+        for line in ["AA==", "?", "/w==", "dGk=="] {
             assert_eq!(decode_login(line), Err(Unreadable), "{line:?}");
         }
     }

@@ -26,6 +26,7 @@ use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use blake2::{Blake2sMac256, digest::Mac};
 use std::{
     cell::{Cell, RefCell},
+    fmt,
     net::IpAddr,
     time::Duration,
 };
@@ -292,6 +293,58 @@ pub async fn hash(sys: &Sys, password: &str) -> String {
         hash.expect("the parameters are within their ranges").to_string()
     };
     sys.slow(work).await.expect("argon2id within its ranges does not panic")
+}
+
+/// How a key is made of a password: argon2id with these costs and this salt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    kib: u32,
+    passes: u32,
+    salt: [u8; 16],
+}
+
+impl Stretch {
+    /// With a new salt.
+    pub fn new(sys: &Sys) -> Stretch {
+        let (kib, passes) = (limits::PASSWORD_KIB, limits::PASSWORD_PASSES);
+        Stretch { kib, passes, salt: *random::<16>(sys) }
+    }
+
+    /// As it is displayed. `None`: it is none, or would take more than its share of the machine.
+    pub fn parse(text: &str) -> Option<Stretch> {
+        let mut words = text.split(' ');
+        let (Some("argon2id"), Some(kib), Some(passes), Some(salt), None) =
+            (words.next(), words.next(), words.next(), words.next(), words.next())
+        else {
+            return None;
+        };
+        let (kib, passes) = (kib.parse().ok()?, passes.parse().ok()?);
+        let salt = STANDARD_NO_PAD.decode(salt).ok()?.try_into().ok()?;
+        let affordable = kib <= limits::PASSWORD_KIB_MAX && passes <= limits::PASSWORD_PASSES_MAX;
+        affordable.then_some(Stretch { kib, passes, salt })
+    }
+}
+
+/// `argon2id KIB PASSES SALT`
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let salt = STANDARD_NO_PAD.encode(self.salt);
+        write!(f, "argon2id {} {} {salt}", self.kib, self.passes)
+    }
+}
+
+/// A key made of a password. Takes a while, off the main thread.
+pub async fn stretch(sys: &Sys, password: &str, how: Stretch) -> Zeroizing<[u8; 32]> {
+    let password = Zeroizing::new(password.to_string());
+    let work = move || {
+        let mut key = Zeroizing::new([0; 32]);
+        let params = Params::new(how.kib, how.passes, 1, None).ok()?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        argon2.hash_password_into(password.as_bytes(), &how.salt, &mut *key).ok()?;
+        Some(key)
+    };
+    // Costs that are too small for argon2 have no key: a random one opens nothing.
+    sys.slow(work).await.flatten().unwrap_or_else(|| random(sys))
 }
 
 fn parameters() -> Argon2<'static> {

@@ -9,7 +9,7 @@ mod aliases;
 mod trust;
 
 use crate::{
-    config::{Config, Network},
+    config::{Access, Config, Device, Network},
     proto::{
         dns,
         mail::address::Address,
@@ -36,6 +36,24 @@ impl Who {
     fn may_relay(&self) -> bool {
         self.trusted || self.user.is_some()
     }
+}
+
+/// How a session is held with somebody, before a login.
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Nothing is taken from it.
+    pub blocked: bool,
+    /// Mail is taken over TLS alone.
+    pub encrypted: bool,
+    /// A login may come without TLS.
+    pub auth_in_clear: bool,
+    /// A login is possible.
+    pub auth: bool,
+    /// Any name and password will do.
+    pub any_login: bool,
+    /// It is one of ours, and what is amiss in how it speaks is overlooked.
+    pub lenient: bool,
 }
 
 /// One forward path of an accepted recipient, after aliases.
@@ -104,9 +122,40 @@ impl Policy {
         self.config.domains.first().unwrap_or(&self.config.hostname)
     }
 
-    /// May this peer send without login? `None`, a Unix socket of ours, may.
+    /// May this peer send without login? `None`, a Unix socket of ours, may. What is said of a
+    /// device counts more than what is said of its network.
     pub fn is_trusted(&self, peer: Option<IpAddr>) -> bool {
-        peer.is_none_or(|peer| self.trust.covers(peer))
+        let Some(peer) = peer else { return true };
+        match self.device(peer).map(|device| device.access) {
+            Some(Access::Allow | Access::AnyLogin) => true,
+            Some(Access::Login | Access::Block) => false,
+            None => self.trust.covers(peer),
+        }
+    }
+
+    /// What is said of the device at this address: the narrowest entry.
+    pub fn device(&self, peer: IpAddr) -> Option<&Device> {
+        let fitting = self.config.devices.iter().filter(|device| device.at.contains(peer));
+        fitting.max_by_key(|device| device.at.bits)
+    }
+
+    /// How a session with this peer is held.
+    pub fn rules(&self, peer: Option<IpAddr>) -> Rules {
+        let device = peer.and_then(|peer| self.device(peer));
+        let access = device.map(|device| device.access);
+        let trusted = self.is_trusted(peer);
+        let known = trusted || access == Some(Access::Login);
+        let encrypted = device.is_some_and(|device| device.encrypted);
+        let logins = self.config.users.iter().any(|user| user.password.is_some());
+        let any_login = access == Some(Access::AnyLogin);
+        Rules {
+            blocked: access == Some(Access::Block),
+            encrypted,
+            auth_in_clear: known && !encrypted,
+            auth: logins || any_login,
+            any_login,
+            lenient: known,
+        }
     }
 
     /// The reverse path to use for MAIL, completed; `None` is the null one, which everybody may
@@ -158,6 +207,17 @@ impl Policy {
         self.targets(to)
     }
 
+    /// Why somebody may not send without a login, in words.
+    pub fn no_login(&self, who: &Who) -> String {
+        let device = who.peer.and_then(|peer| self.device(peer));
+        match device.map(|device| device.access) {
+            Some(Access::Login) => {
+                format!("{} must log in, as `devices` says, and did not", caller(who))
+            }
+            _ => format!("{} is not in `trusted` and did not log in", caller(who)),
+        }
+    }
+
     /// Where mail of our own (a bounce, a report) for this address goes. As [`Policy::rcpt`] for
     /// somebody trusted.
     ///
@@ -176,11 +236,21 @@ impl Policy {
         Ok(ends.into_iter().map(|to| Target { to }).collect())
     }
 
-    /// Where a report for this address goes: there, or else to the owner.
+    /// Where a report for this address goes: to the owner of the device that handed in the message,
+    /// where it has one; else there, or else to the owner of all.
     ///
     /// # Errors
     /// As [`Policy::targets`], and there is no owner.
-    pub fn report_targets(&self, to: &Address) -> Result<Vec<Target>, Refusal> {
+    pub fn report_targets(
+        &self,
+        to: &Address,
+        peer: Option<IpAddr>,
+    ) -> Result<Vec<Target>, Refusal> {
+        let device = peer.and_then(|peer| self.device(peer));
+        let owner = device.and_then(|device| Address::parse(device.owner.as_ref()?).ok());
+        if let Some(Ok(targets)) = owner.map(|owner| self.targets(&owner)) {
+            return Ok(targets);
+        }
         self.targets(to).or_else(|refusal| {
             let owner = self.config.owner.as_ref().and_then(|owner| Address::parse(owner).ok());
             owner.map_or(Err(refusal), |owner| self.targets(&owner))

@@ -21,7 +21,7 @@ use crate::{
         smtp::{
             client::{
                 Answer, Ask, Chunking, LoginPlan, Outgoing, Plan, Reporter, Security, Session,
-                Takes,
+                Spoken, Takes,
             },
             reply::one_line,
         },
@@ -58,6 +58,10 @@ pub trait Freight {
 /// What happened on the way. Hosts read `mx.example.org [192.0.2.1]:25`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
+    /// These are the addresses of this host.
+    Found(String, Vec<IpAddr>),
+    /// Something was said.
+    Spoke(Spoken),
     /// There is a connection to this host.
     Connected(String),
     /// What a domain, or a server, demands of the way to it.
@@ -142,6 +146,7 @@ pub async fn deliver(
                 continue;
             }
         };
+        run.freight.note(Note::Found(host.clone(), addresses.clone()));
         let family = destination.family;
         let fits = |address: &IpAddr| match family {
             Family::Both => true,
@@ -457,6 +462,12 @@ impl Handler<Session> for Clerk<'_> {
                 self.unusable = Some(self.heard(outcome, At::Session));
                 Answer::Noted
             }
+        }
+    }
+
+    fn overhear(&mut self, session: &mut Session) {
+        for spoken in session.take_spoken() {
+            self.freight.note(Note::Spoke(spoken));
         }
     }
 

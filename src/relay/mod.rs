@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod admit;
 pub mod bounce;
+pub mod clients;
 pub mod deliver;
 pub mod doctor;
 pub mod envelope;
@@ -23,4 +24,6 @@ pub mod spf;
 pub mod spool;
 pub mod srs;
 pub mod sts;
+pub mod tally;
 pub mod trace;
+pub mod transcripts;

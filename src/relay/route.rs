@@ -260,7 +260,7 @@ pub(super) fn is_same_domain(a: &str, b: &str) -> bool {
 }
 
 /// Does a pattern of senders (`me@example.org`, `*@example.org`, `*`) fit?
-pub(super) fn is_sender(pattern: &str, address: &Address) -> bool {
+pub fn is_sender(pattern: &str, address: &Address) -> bool {
     if pattern == "*" {
         return true;
     }

@@ -44,6 +44,11 @@ impl Srs {
         Ok(())
     }
 
+    /// The file is another one now: it is read anew when it is loaded.
+    pub fn forget(&self) {
+        self.0.take();
+    }
+
     /// `from` as mail that is forwarded may leave from a domain of ours. `None`: it must stay as it
     /// is, since the clock is not set, there is no key, or it does not fit.
     pub fn write(&self, sys: &Sys, from: &Address, ours: &str) -> Option<Address> {

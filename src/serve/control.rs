@@ -4,7 +4,9 @@
 //! Two files: `waypost.json`, which a person may read and edit, and `secrets.json` with what nobody
 //! needs to see again. Both are written whole or not at all.
 
+mod backup;
 mod keys;
+mod tokens;
 
 use super::{
     listen::{Doors, Service},
@@ -62,6 +64,8 @@ pub struct Control {
     relay: Rc<Relay>,
     files: Files,
     document: RefCell<Document>,
+    /// The document before the last change since the start.
+    previous: RefCell<Option<Document>>,
     secrets: RefCell<Secrets>,
     doors: OnceCell<Rc<Doors>>,
     /// Printed at the start; who knows it may set the page's password.
@@ -255,6 +259,7 @@ impl Control {
             relay,
             files,
             document: RefCell::new(loaded.document),
+            previous: RefCell::default(),
             secrets: RefCell::new(loaded.secrets),
             doors: OnceCell::new(),
             code,
@@ -367,6 +372,43 @@ impl Control {
         }
     }
 
+    /// What a configuration means in which this route (JSON, with [`config::SET`] for secrets that
+    /// stay) is the way of all mail; empty: as it is. Nothing is kept of it.
+    pub fn trial(&self, route: &str) -> Result<Config, Vec<Problem>> {
+        if route.trim().is_empty() {
+            return Ok((*self.relay.config()).clone());
+        }
+        let text = format!("{{\"routes\":[{route}]}}");
+        let asked = Document::parse(&text).map_err(|p| vec![problem(&p)])?;
+        let many = |problems: Vec<config::Problem>| -> Vec<Problem> {
+            problems.iter().map(problem).collect()
+        };
+        let old = self.document.borrow().clone();
+        let mut document = old.clone();
+        let routes = asked.get("routes").cloned().unwrap_or_default();
+        document.set("routes", routes).map_err(|p| vec![problem(&p)])?;
+        document.restore(&old).map_err(many)?;
+        document.remove("routes[0].from");
+        document.remove("routes[0].client");
+        document.set_text("routes[0].for", "*").map_err(|p| vec![problem(&p)])?;
+        document.config(&surroundings(&self.files)).map_err(many)
+    }
+
+    /// The document before the last change, as it may be shown.
+    pub fn previous(&self) -> Option<String> {
+        self.previous.borrow().as_ref().map(|document| document.redacted().to_string())
+    }
+
+    /// Go back to it.
+    pub async fn undo(&self) -> Result<(), Vec<Problem>> {
+        let one = |words: String| vec![Problem { key: String::new(), words }];
+        let turn = self.turn().await;
+        let Some(document) = self.previous.borrow().clone() else {
+            return Err(one("nothing was changed since the start".into()));
+        };
+        self.keep(&turn, document).await.map_err(one)
+    }
+
     /// Until nobody else is changing the configuration.
     async fn turn(&self) -> Turn<'_> {
         loop {
@@ -391,7 +433,8 @@ impl Control {
         secrets.update(newer, &open);
         write(sys, &self.files, &open, &secrets).await.map_err(|error| unwritten(&error))?;
         *self.secrets.borrow_mut() = secrets;
-        *self.document.borrow_mut() = document;
+        let before = self.document.replace(document);
+        *self.previous.borrow_mut() = Some(before);
         self.take_effect(config).await;
         Ok(())
     }
@@ -597,7 +640,10 @@ impl Control {
         let hash = accounts::hash(&self.relay.sys, password).await;
         let mut document = self.document.borrow().clone();
         document.set_text("admin.password", &hash).map_err(|p| p.to_string())?;
-        self.keep(&turn, document).await
+        self.keep(&turn, document).await?;
+        // Nobody should come back to a password that was changed.
+        self.previous.take();
+        Ok(())
     }
 
     /// Is this the page's password?

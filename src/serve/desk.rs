@@ -2,16 +2,19 @@
 
 use super::{
     control::Control,
+    devices,
     intake::{Intake, Source},
-    lane,
+    lane, openness,
     receive::path,
     relay::Relay,
     sign_ins::SignIns,
+    trial::Trials,
     vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Begun, Counts, Door, Event, FindingRow, Keys, Last,
-        Message, Office, Page, Problem, PublishRow, QueuePage, Queued, RecipientRow,
-        RecipientState, Row, SettingRow, SignInHow, SignInRow, Spool, State, Status, UserChange,
+        Action, AdminLogin, AdminState, Apply, Begun, Chart, Counts, DeviceRow, Door, Event,
+        FindingRow, Keys, Last, LogLine, LogPart, Message, Office, Page, Problem, PublishRow,
+        QueuePage, Queued, RecipientRow, RecipientState, Row, Scope, SettingRow, SignInHow,
+        SignInRow, Spool, State, Status, Tallied, TranscriptRow, TrialAsked, TrialPart, UserChange,
         Which,
     },
 };
@@ -30,7 +33,9 @@ use crate::{
         queue::{self, Item},
         refusal,
         route::{self, Destination, Hop, Whence},
+        tally,
         trace::{self, Dated},
+        transcripts::Transcript,
     },
     sys::Pending,
     time::{Instant, Wall},
@@ -42,13 +47,14 @@ pub struct Desk {
     relay: Rc<Relay>,
     control: Rc<Control>,
     sign_ins: Rc<SignIns>,
+    trials: Trials,
 }
 
 impl Desk {
     /// For this relay.
     pub fn new(relay: Rc<Relay>, control: Rc<Control>) -> Desk {
         let sign_ins = Rc::new(SignIns::new(relay.clone()));
-        Desk { relay, control, sign_ins }
+        Desk { relay, control, sign_ins, trials: Trials::default() }
     }
 
     /// `None` where it has gone meanwhile. What the flash does not give back is shown all the same:
@@ -177,7 +183,7 @@ impl Desk {
         );
         intake.append(text.as_bytes()).await;
         let envelope = Envelope { from, recipients, ..Envelope::default() };
-        intake.commit(envelope).await.map_err(refused)
+        intake.commit(envelope).await.map(|(id, _)| id).map_err(refused)
     }
 
     fn outward(&self) -> String {
@@ -393,7 +399,11 @@ impl Office for Desk {
         Box::pin(async move {
             let relay = &self.relay;
             let found = relay.history.find(&relay.sys, query, limits::WEB_EVENTS).await;
-            let found = found.unwrap_or_else(|_| relay.history.find_recent(query));
+            let mut found = found.unwrap_or_else(|_| relay.history.find_recent(query));
+            if found.is_empty() {
+                let words = relay.history.search(&relay.sys, query, limits::WEB_EVENTS);
+                found = words.await.unwrap_or_default();
+            }
             found.iter().map(event).collect()
         })
     }
@@ -401,6 +411,102 @@ impl Office for Desk {
     fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
         let recent = self.relay.history.recent(limit).iter().map(event).collect();
         Box::pin(std::future::ready(recent))
+    }
+
+    fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {
+        Box::pin(async move {
+            self.relay.queue.item(id)?;
+            let body = self.relay.spool.body(id).await.ok()?;
+            Some(Rc::new(body) as Rc<dyn Octets>)
+        })
+    }
+
+    fn devices(&self) -> Pending<'_, Vec<DeviceRow>> {
+        Box::pin(devices::rows(&self.relay))
+    }
+
+    fn forget_device(&self, address: IpAddr) {
+        self.relay.clients.forget(address);
+    }
+
+    fn transcripts(&self, id: Id) -> Vec<TranscriptRow> {
+        let kept = self.relay.transcripts.of(id).into_iter();
+        kept.map(|Transcript { at, text, .. }| TranscriptRow { at, text }).collect()
+    }
+
+    fn begin_trial(&self, asked: TrialAsked) -> Result<u64, Vec<Problem>> {
+        self.trials.begin(&self.relay, &self.control, &asked)
+    }
+
+    fn trial(&self, number: u64, since: usize) -> Pending<'_, Option<TrialPart>> {
+        Box::pin(self.trials.part(&self.relay, number, since))
+    }
+
+    fn open_relay(&self) -> Vec<FindingRow> {
+        openness::examine(&self.relay, &self.control.listening())
+    }
+
+    fn log(&self, after: u64) -> Pending<'_, LogPart> {
+        Box::pin(async move {
+            let (lines, last) = self.relay.history.after(&self.relay.sys, after).await;
+            let line = |dated: Dated| LogLine { at: dated.at, text: dated.event.to_string() };
+            LogPart { lines: lines.into_iter().map(line).collect(), last }
+        })
+    }
+
+    fn whole_log(&self) -> Pending<'_, String> {
+        Box::pin(async {
+            let text = self.relay.history.text(&self.relay.sys).await;
+            text.unwrap_or_else(|error| format!("the history cannot be read: {error}\n"))
+        })
+    }
+
+    fn chart(&self) -> Chart {
+        self.relay.count_up();
+        let wall = self.relay.sys.clock.wall();
+        let tallied = |[received, delivered, bounced, refused]: tally::Counts| Tallied {
+            received,
+            delivered,
+            bounced,
+            refused,
+        };
+        let tally = &self.relay.tally;
+        Chart {
+            hours: tally.hours(wall).into_iter().map(tallied).collect(),
+            days: tally.days(wall).into_iter().map(tallied).collect(),
+        }
+    }
+
+    fn previous(&self) -> Option<String> {
+        self.control.previous()
+    }
+
+    fn undo(&self) -> Pending<'_, Result<(), Vec<Problem>>> {
+        Box::pin(self.control.undo())
+    }
+
+    fn backup<'a>(&'a self, password: &'a str) -> Pending<'a, Result<Vec<u8>, String>> {
+        Box::pin(self.control.backup(password))
+    }
+
+    fn restore<'a>(
+        &'a self,
+        file: &'a [u8],
+        password: &'a str,
+    ) -> Pending<'a, Result<(), Vec<Problem>>> {
+        Box::pin(self.control.put_back(file, password))
+    }
+
+    fn scope(&self, token: &str) -> Option<Scope> {
+        self.control.scope(token)
+    }
+
+    fn make_token<'a>(
+        &'a self,
+        name: &'a str,
+        scope: Scope,
+    ) -> Pending<'a, Result<String, String>> {
+        Box::pin(self.control.make_token(name, scope))
     }
 
     fn document(&self) -> String {
@@ -477,6 +583,10 @@ impl Office for Desk {
 
     fn hosts(&self) -> Vec<String> {
         vec![self.relay.config().hostname.clone()]
+    }
+
+    fn renew(&self) -> Pending<'_, ()> {
+        Box::pin(self.control.renew_certificate())
     }
 
     fn health(&self) -> Result<(), String> {

@@ -14,6 +14,7 @@ use crate::{
             received::{Received, With},
             repair::{self, Origin, Preparation, Prepared},
         },
+        smtp::server::Dialect,
         status::{Class, Reply, Status},
     },
     relay::{
@@ -72,6 +73,8 @@ pub struct Intake {
     reader: Option<Reader>,
     eight_bit: bool,
     prepared: Prepared,
+    /// How its client speaks, as far as that was overlooked.
+    overlooked: Vec<Dialect>,
     /// Why it cannot be taken. The rest of it is ignored, and this is told at its end.
     refusal: Option<Refusal>,
 }
@@ -88,6 +91,7 @@ impl Intake {
             reader: Some(Reader::default()),
             eight_bit: false,
             prepared: Prepared::default(),
+            overlooked: Vec::new(),
             refusal: None,
         }
     }
@@ -100,6 +104,11 @@ impl Intake {
     /// Octets taken so far.
     pub fn size(&self) -> u64 {
         self.draft.size()
+    }
+
+    /// What was overlooked of how the client speaks; it is told with the repairs.
+    pub fn note_overlooked(&mut self, overlooked: Vec<Dialect>) {
+        self.overlooked = overlooked;
     }
 
     /// More octets. What goes wrong is told by [`Intake::commit`].
@@ -182,8 +191,8 @@ impl Intake {
     }
 
     /// Take responsibility for the message: when this returns an id, it survives a power cut
-    /// (promise 1).
-    pub async fn commit(mut self, mut envelope: Envelope) -> Result<Id, Refusal> {
+    /// (promise 1). With what was overlooked and repaired, in words.
+    pub async fn commit(mut self, mut envelope: Envelope) -> Result<(Id, Vec<String>), Refusal> {
         self.open().await;
         if let Some(refusal) = self.refusal {
             return Err(refusal);
@@ -201,6 +210,9 @@ impl Intake {
         self.relay.queue.add(&entry, now);
         count(&self.relay.figures.accepted, 1);
         self.relay.figures.last_in.set(Some((now, sys.clock.wall())));
+        let overlooked = self.overlooked.iter().map(ToString::to_string);
+        let repairs = self.prepared.repairs.iter().map(ToString::to_string);
+        let repairs: Vec<String> = overlooked.chain(repairs).collect();
         let to: Vec<&Address> = envelope.recipients.iter().map(|r| &r.to).collect();
         let mut lists = trace::lists(&to).into_iter();
         self.relay.tell(
@@ -209,16 +221,23 @@ impl Intake {
                 .with("to", lists.next().unwrap_or_default())
                 .with("size", entry.size)
                 .with("source", &envelope.source)
+                .with("subject", cut(&self.prepared.subject))
                 .with("proto", self.source.protocol)
                 .with("tls", self.source.tls.as_ref().map_or("", |tls| tls.version.as_str()))
-                .with("repairs", self.prepared.repairs.join(", ")),
+                .with("repairs", repairs.join(", ")),
         );
         for more in lists {
             let event = Event::of("addressed", entry.id, &envelope.message_id);
             self.relay.tell(event.with("to", more));
         }
-        Ok(entry.id)
+        Ok((entry.id, repairs))
     }
+}
+
+/// As much of a subject as the history keeps.
+fn cut(subject: &str) -> &str {
+    let end = subject.char_indices().nth(limits::EVENT_SUBJECT_CHARS);
+    &subject[..end.map_or(subject.len(), |(at, _)| at)]
 }
 
 fn refusal(error: SpoolError) -> Refusal {

@@ -25,6 +25,7 @@ use crate::{
         status::{Class, Outcome, Status},
     },
     relay::{
+        admit::Policy,
         deliver::{self, By, Chunkless, Freight, Note, Way},
         envelope::{Id, Octets, Ret},
         grants::{Missing, Token},
@@ -32,10 +33,11 @@ use crate::{
         recast::Recast,
         refusal,
         rename::{Renamed, Stand, StandIn},
-        route::{Destination, NextHop},
+        route::{self, Destination, NextHop},
         sign::{Signed, Topped},
         spool::Body,
         trace::Event,
+        transcripts::{Scribe, Transcript},
     },
     sys::{Pending, Signal},
     time::Instant,
@@ -44,6 +46,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap, VecDeque},
     io,
+    net::IpAddr,
     rc::Rc,
 };
 use width::Width;
@@ -334,6 +337,8 @@ struct Run {
     opening: bool,
     /// The destination failed when it was tried last.
     on_trial: bool,
+    /// What is said.
+    scribe: Scribe,
 }
 
 impl Run {
@@ -467,6 +472,7 @@ impl Run {
             match self.read(&seated.job, takes).await {
                 Ok((outgoing, message)) => {
                     self.job = Some((seated, message));
+                    self.scribe.begin();
                     self.carried += 1;
                     self.lanes.count(&self.lane);
                     return Some(outgoing);
@@ -486,13 +492,13 @@ impl Run {
     async fn read(&self, job: &Job, takes: Takes) -> io::Result<(Outgoing, Message)> {
         let Job { attempt, recipients, .. } = job;
         let body = self.relay.spool.body(attempt.id).await?;
-        let senders = &self.lane.destination.senders;
         let policy = self.relay.settings().policy;
+        let senders = self.senders(&policy, attempt.envelope.peer);
         let stands = |sender: &Address| policy.stand_in(sender);
         let ours = attempt.envelope.ours && policy.stands_in();
         let world = ours.then_some(&stands as &StandIn<'_>);
         let from = attempt.envelope.from.as_ref();
-        let (message, stand) = Renamed::new(body, from, world, senders).await?;
+        let (message, stand) = Renamed::new(body, from, world, &senders).await?;
         let mut message = Recast::new(message);
         let mut outgoing = outgoing(attempt, recipients, message.size());
         if let Some(Stand { from, by, .. }) = stand {
@@ -518,6 +524,23 @@ impl Run {
         let message = Topped { fields, message };
         outgoing.size = message.size();
         Ok((outgoing, message))
+    }
+
+    /// Senders that this way takes of what was handed in from there: that of the device, unless the
+    /// server would not take it.
+    fn senders(&self, policy: &Policy, peer: Option<IpAddr>) -> Rc<[String]> {
+        let senders = &self.lane.destination.senders;
+        let device = peer.and_then(|peer| policy.device(peer));
+        let Some(own) = device.and_then(|device| device.sender.as_ref()) else {
+            return senders.clone();
+        };
+        let takes = senders.iter().any(|pattern| route::is_sender(pattern, own));
+        if senders.is_empty() || takes { [own.to_string()].into() } else { senders.clone() }
+    }
+
+    fn keep_transcript(&self, id: Id) {
+        let (at, text) = (self.relay.sys.clock.wall(), self.scribe.text());
+        self.relay.transcripts.keep(Transcript { id, at, text });
     }
 
     /// How connections to the mail servers of domains are secured. RFC 8460.
@@ -604,6 +627,9 @@ impl Freight for Run {
     }
 
     fn report(&mut self, outcomes: Vec<Outcome>, reporter: Reporter) -> Pending<'_, ()> {
+        if let Some((seated, _)) = &self.job {
+            self.keep_transcript(seated.job.attempt.id);
+        }
         if self.is_refused(&outcomes) {
             return Box::pin(std::future::ready(()));
         }
@@ -631,8 +657,17 @@ impl Freight for Run {
     }
 
     fn note(&mut self, note: Note) {
-        if let Note::LoggedIn(_, _, failed) = &note {
-            self.admitted(failed);
+        match &note {
+            Note::Found(..) => return,
+            Note::Spoke(spoken) => return self.scribe.heard(spoken),
+            Note::Connected(host) => self.scribe.connected(host),
+            Note::LoggedIn(_, _, failed) => self.admitted(failed),
+            Note::Encrypted(_, tls, _) => {
+                self.scribe.note(&format!("encrypted: {} {}", tls.version, tls.cipher));
+            }
+            Note::InClear(_, error) => self.scribe.note(&format!("not encrypted: {error}")),
+            Note::Skipped(_, outcome) => self.scribe.note(&outcome.text),
+            Note::Policy { .. } | Note::Insecure(..) => {}
         }
         let waiting = self.lane.waiting.borrow();
         let current = self.job.as_ref().map(|(seated, _)| seated).or(waiting.front());
@@ -641,6 +676,7 @@ impl Freight for Run {
             None => Event::new(kind),
         };
         let event = match note {
+            Note::Found(..) | Note::Spoke(_) => return,
             Note::Connected(host) => of("connected").with("host", host),
             Note::Policy { of: whose, by, says } => {
                 of("policy").with("of", whose).with("by", by.word()).with("says", says)
@@ -667,7 +703,11 @@ impl Freight for Run {
                 of("skipped").with("host", host).with("reply", outcome.text)
             }
         };
+        let skipped = current.filter(|_| event.kind == "skipped").map(|s| s.job.attempt.id);
         drop(waiting);
+        if let Some(id) = skipped {
+            self.keep_transcript(id);
+        }
         self.relay.tell(event);
     }
 }

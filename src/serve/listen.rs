@@ -3,7 +3,7 @@
 use super::{
     control::Control,
     places::{Guest, Place, Places},
-    receive::Receive,
+    receive::{BLOCKED, Receive},
     relay::Relay,
     web::Web,
 };
@@ -16,7 +16,11 @@ use crate::{
         smtp::server::{Offer, Session},
         status::{Class, Reply, Status},
     },
-    relay::{admit::Who, trace::Event},
+    relay::{
+        admit::Who,
+        clients::{Refused, Visit},
+        trace::Event,
+    },
     sys::{Listener, Pending, Signal, Stream},
 };
 use futures_lite::{AsyncWriteExt, future};
@@ -199,6 +203,8 @@ fn wanted(listen: &Listen) -> Vec<(Service, SocketAddr)> {
     .concat()
 }
 
+const BUSY: Reply = Reply::new(421, Status::new(Class::Transient, 3, 2), "Too many sessions");
+
 /// What a listener of mail needs.
 #[derive(Clone)]
 struct Hall {
@@ -230,6 +236,9 @@ impl Hall {
         let peer = stream.peer().map(|address| plain(address.ip()));
         let settings = relay.settings();
         let (trusted, bounds) = (settings.policy.is_trusted(peer), &settings.config.limits);
+        if settings.policy.rules(peer).blocked {
+            return self.refuse(stream, peer, BLOCKED).await;
+        }
         let now = relay.sys.clock.now();
         let place = match self.places.enter(now, peer, trusted, bounds) {
             Ok((place, None)) => place,
@@ -239,7 +248,7 @@ impl Hall {
                 relay.tell(event.with("reason", reason));
                 place
             }
-            Err(why) => return self.refuse(stream, peer, why).await,
+            Err(why) => return self.refuse(stream, peer, BUSY.says(why)).await,
         };
         drop(settings);
         // When the relay ends it waits for every session to have been told.
@@ -268,14 +277,18 @@ impl Hall {
         self.relay.tell(event.with("reason", reason));
     }
 
-    async fn refuse(&self, mut stream: Box<dyn Stream>, peer: Option<IpAddr>, why: &str) {
-        const BUSY: Reply =
-            Reply::new(421, Status::new(Class::Transient, 3, 2), "Too many sessions");
-        let reply = BUSY.says(why);
-        self.relay.tell(Event::new("refused").with("peer", words(peer)).with("reply", &reply));
+    async fn refuse(&self, mut stream: Box<dyn Stream>, peer: Option<IpAddr>, reply: Reply) {
+        let relay = &self.relay;
+        if let Some(peer) = peer {
+            let trusted = relay.settings().policy.is_trusted(Some(peer));
+            let visit = Visit { peer, trusted, helo: "", tls: "", user: "" };
+            let refused = Refused { reply: reply.to_string(), ..Refused::default() };
+            relay.clients.refused(&relay.sys, visit, &refused);
+        }
+        relay.tell(Event::new("refused").with("peer", words(peer)).with("reply", &reply));
         let line = format!("{reply}\r\n");
         let say = stream.write_all(line.as_bytes());
-        let _said_or_not = self.relay.sys.within(limits::REFUSAL_WAIT, say).await;
+        let _said_or_not = relay.sys.within(limits::REFUSAL_WAIT, say).await;
     }
 
     async fn serve(&self, service: Service, stream: Box<dyn Stream>, place: &Place) {
@@ -284,13 +297,15 @@ impl Hall {
         let config = &settings.config;
         let peer = stream.peer().map(|address| plain(address.ip()));
         let trusted = settings.policy.is_trusted(peer);
+        let rules = settings.policy.rules(peer);
         let offer = Offer {
             hostname: config.hostname.clone(),
             submission: service != Service::Smtp,
             starttls: service != Service::Submissions,
             encrypted: service == Service::Submissions,
-            auth_in_clear: trusted,
-            auth: config.users.iter().any(|user| user.password.is_some()),
+            auth_in_clear: rules.auth_in_clear,
+            auth: rules.auth,
+            lenient: rules.lenient,
             size: config.limits.message,
             recipients: config.limits.recipients,
             bad_commands: config.limits.bad_commands,

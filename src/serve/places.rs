@@ -170,9 +170,11 @@ impl<'a> Guest<'a> {
                 self.octets += octets.len();
                 self.octets >= limits::CROWDED_BYTES
             }
-            Ask::Login { .. } | Ask::Mail(_) | Ask::Rcpt(_) | Ask::Data { .. } | Ask::Commit => {
-                true
-            }
+            Ask::Login { .. }
+            | Ask::Mail(_)
+            | Ask::Rcpt(_)
+            | Ask::Data { .. }
+            | Ask::Commit { .. } => true,
         }
     }
 }

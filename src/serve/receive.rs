@@ -11,12 +11,13 @@ use crate::{
     limits,
     proto::{
         mail::{address::Address, srs::Wrong},
-        smtp::server::{Answer, Ask, Mail, Rcpt, Session},
+        smtp::server::{Answer, Ask, Dialect, Mail, Rcpt, Session},
         status::{Class, Reply, Status},
     },
     relay::{
         accounts::{Attempt, Login},
         admit::{Refusal, Target, Who},
+        clients::{Refused, Visit},
         envelope::{Envelope, Notify, Recipient, Ret},
         spool::Coming,
         trace::Event,
@@ -63,6 +64,9 @@ const STOPPING: Reply = Reply::new(
     Status::new(Class::Transient, 3, 2),
     "The relay is being restarted, try again in a moment",
 );
+/// What a device hears from which nothing is taken.
+pub(super) const BLOCKED: Reply =
+    Reply::new(554, Status::new(Class::Permanent, 7, 1), "Nothing is taken from your address");
 const OLD: Reply = Reply::new(
     421,
     Status::new(Class::Transient, 3, 2),
@@ -103,6 +107,9 @@ impl Receive {
 
     /// The session is over. A person whose mail is missing should find that it was never whole.
     pub fn ended(&mut self, end: &End) {
+        if let Some(visit) = self.visit() {
+            self.relay.clients.came(&self.relay.sys, visit);
+        }
         let reason = match end {
             End::Closed => "the session was closed".into(),
             End::PeerGone(why) if why.is_empty() => "the client hung up".into(),
@@ -137,9 +144,28 @@ impl Receive {
         event.with("peer", self.peer()).with("helo", &self.helo)
     }
 
+    /// Who it is, for what is remembered of clients; a program on this machine is none.
+    fn visit(&self) -> Option<Visit<'_>> {
+        Some(Visit {
+            peer: self.who.peer?,
+            trusted: self.who.trusted,
+            helo: &self.helo,
+            tls: self.tls.as_ref().map_or("", |tls| tls.version.as_str()),
+            user: self.who.user.as_deref().unwrap_or_default(),
+        })
+    }
+
+    fn remember_refusal(&self, event: &Event, reply: &Reply, reason: &str) {
+        let Some(visit) = self.visit() else { return };
+        let (from, to) = (event.field("from").into(), event.field("to").into());
+        let refused = Refused { reply: reply.to_string(), reason: reason.into(), from, to };
+        self.relay.clients.refused(&self.relay.sys, visit, &refused);
+    }
+
     /// The reply to the peer, and the reason for us. STYLE: never put one into the other.
     fn refuse(&self, event: Event, refusal: Refusal) -> Answer {
         count(&self.relay.figures.refused, 1);
+        self.remember_refusal(&event, &refusal.reply, &refusal.reason);
         let event = event.with("reply", &refusal.reply).with("reason", refusal.reason);
         self.relay.tell(self.about(event));
         Answer::Refuse(refusal.reply)
@@ -158,7 +184,13 @@ impl Receive {
             Status::new(Class::Transient, 7, 0),
             "Too many failed logins in this session",
         );
-        let config = self.relay.config();
+        let settings = self.relay.settings();
+        if settings.policy.rules(self.who.peer).any_login {
+            let event = Event::new("login").with("user", user).with("any", "true");
+            self.relay.tell(self.about(event));
+            return Answer::Accept;
+        }
+        let config = settings.config;
         let attempt = Attempt { peer: self.who.peer, user, password };
         let refused = match self.relay.accounts.login(&config, attempt).await {
             Login::Welcome(user) => {
@@ -196,6 +228,9 @@ impl Receive {
     fn mail(&mut self, mail: Mail) -> Answer {
         const LOGIN: Reply =
             Reply::new(530, Status::new(Class::Permanent, 7, 0), "Authentication required");
+        // RFC 3207 §4.
+        const ENCRYPT: Reply =
+            Reply::new(530, Status::new(Class::Permanent, 7, 0), "Must issue STARTTLS first");
         self.broken_off = None;
         let settings = self.relay.settings();
         self.look_again(&settings);
@@ -206,8 +241,17 @@ impl Receive {
             return Answer::Close(OLD);
         }
         let submission = self.service != Service::Smtp;
+        let rules = settings.policy.rules(self.who.peer);
+        if rules.blocked {
+            let reason = format!("{} is blocked by `devices`", self.peer());
+            return self.refuse(event, Refusal { reply: BLOCKED, reason });
+        }
+        if rules.encrypted && self.tls.is_none() {
+            let reason = format!("{} must encrypt what it sends, as `devices` says", self.peer());
+            return self.refuse(event, Refusal { reply: ENCRYPT, reason });
+        }
         if submission && !self.who.trusted && self.who.user.is_none() {
-            let reason = format!("{} is not in `trusted` and did not log in", self.peer());
+            let reason = settings.policy.no_login(&self.who);
             return self.refuse(event, Refusal { reply: LOGIN, reason });
         }
         if !self.relay.spool.has_room(mail.size.unwrap_or(0)) {
@@ -277,10 +321,11 @@ impl Receive {
         Answer::Accept
     }
 
-    async fn commit(&mut self) -> Answer {
+    async fn commit(&mut self, overlooked: Vec<Dialect>) -> Answer {
         let Some(transaction) = self.transaction.take() else { return lost() };
         let Transaction { mail, from, recipients, intake, coming } = *transaction;
-        let Some(intake) = intake else { return lost() };
+        let Some(mut intake) = intake else { return lost() };
+        intake.note_overlooked(overlooked);
         let envelope = Envelope {
             from,
             recipients,
@@ -299,10 +344,13 @@ impl Receive {
         let committed = intake.commit(envelope).await;
         self.in_message = false;
         match committed {
-            Ok(id) => Answer::AcceptAs(
-                Reply::new(250, Status::new(Class::Success, 0, 0), "")
-                    .says(format!("Queued as {id}")),
-            ),
+            Ok((id, repairs)) => {
+                if let Some(visit) = self.visit() {
+                    self.relay.clients.took(&self.relay.sys, visit, id, &repairs);
+                }
+                let queued = Reply::new(250, Status::new(Class::Success, 0, 0), "");
+                Answer::AcceptAs(queued.says(format!("Queued as {id}")))
+            }
             Err(refusal) => self.refuse(event, refusal),
         }
     }
@@ -327,7 +375,7 @@ impl Handler<Session> for Receive {
                 }
                 Answer::Accept
             }
-            Ask::Commit => self.commit().await,
+            Ask::Commit { overlooked } => self.commit(overlooked).await,
             Ask::Reset => {
                 self.broken_off = self.transaction.take().map(|transaction| transaction.paths());
                 self.in_message = false;
@@ -355,6 +403,7 @@ impl Handler<Session> for Receive {
                 None => self.broken_off.clone().unwrap_or_default(),
             };
             let event = Event::new("refused").with("from", from).with("to", to);
+            self.remember_refusal(&event, &reply, "");
             self.relay.tell(self.about(event.with("reply", reply)));
         }
     }

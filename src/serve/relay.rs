@@ -9,6 +9,7 @@ use crate::{
     relay::{
         accounts::Accounts,
         admit::Policy,
+        clients::Clients,
         envelope::{Envelope, Id, Progress},
         grants::{self, Grants},
         greylist::Greylists,
@@ -18,7 +19,9 @@ use crate::{
         spool::Spool,
         srs::Srs,
         sts::Policies,
+        tally::Tally,
         trace::{self, Event, History},
+        transcripts::Transcripts,
     },
     sys::{Signal, Sys},
     time::{Instant, Wall},
@@ -46,6 +49,8 @@ pub struct Relay {
     pub keyring: Keyring,
     /// Sign-ins that let us in.
     pub grants: Grants,
+    /// Who has come to hand in mail.
+    pub clients: Clients,
     /// Servers that put strangers off, and for how long.
     pub greylists: Greylists,
     /// Senders of forwarded mail, written anew.
@@ -54,6 +59,10 @@ pub struct Relay {
     pub policies: Policies,
     /// What happened.
     pub history: History,
+    /// What was said to servers.
+    pub transcripts: Transcripts,
+    /// What came and went, by the hour and by the day.
+    pub tally: Tally,
     /// Raised once, when the relay should end.
     pub stop: Signal,
     /// Raised with each new configuration.
@@ -184,6 +193,13 @@ impl Relay {
         let now = self.sys.clock.now();
         self.urgent.raise();
         self.queue.ids().into_iter().map(|id| u64::from(self.queue.hasten(id, now))).sum()
+    }
+
+    /// Look at what came and went since the last time.
+    pub fn count_up(&self) {
+        let figures = &self.figures;
+        let counts = [&figures.accepted, &figures.delivered, &figures.failed, &figures.refused];
+        self.tally.look(self.sys.clock.wall(), counts.map(Cell::get));
     }
 
     /// It is ending.

@@ -5,6 +5,7 @@ use super::{
     desk::Desk,
     line::{self, Line},
     listen::{Doors, Service},
+    memory,
     noise::Noise,
     relay::{Figures, Relay},
     sign_ins,
@@ -15,6 +16,7 @@ use crate::{
     limits,
     relay::{
         accounts::Accounts,
+        clients::Clients,
         grants::Grants,
         greylist::Greylists,
         queue::Queue,
@@ -24,7 +26,9 @@ use crate::{
         spool::{Recovered, Room, Spool},
         srs::Srs,
         sts::Policies,
+        tally::Tally,
         trace::{Event, History},
+        transcripts::Transcripts,
     },
     sys::{Signal, Signals, Sys, Wish},
 };
@@ -83,10 +87,13 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         resolver,
         keyring: Keyring::default(),
         grants: Grants::default(),
+        clients: Clients::default(),
         greylists: Greylists::default(),
         srs: Srs::default(),
         policies: Policies::default(),
         history: History::default(),
+        transcripts: Transcripts::default(),
+        tally: Tally::default(),
         stop: Signal::default(),
         changed: Signal::default(),
         urgent: Signal::default(),
@@ -148,6 +155,8 @@ impl Running {
         relay.sys.spawn(sign_ins::watch(relay.clone()));
         let keeper = relay.clone();
         relay.sys.spawn(async move { keeper.history.keep(&keeper.sys).await });
+        let keeper = relay.clone();
+        relay.sys.spawn(async move { memory::keep(&keeper).await });
         let event = Event::new("started")
             .with("version", env!("CARGO_PKG_VERSION"))
             .with("hostname", &relay.config().hostname);
@@ -217,6 +226,7 @@ impl Running {
         // The history may be lost, and an index that hangs must not keep us.
         let history = async {
             drop(relay.history.write(&relay.sys).await);
+            memory::write(relay).await;
             drop(relay.sys.index.flush().await);
         };
         relay.sys.within(limits::STOP_WAIT, history).await;

@@ -2,6 +2,7 @@
 
 use super::{
     control::Control,
+    devices,
     lane::account,
     relay::Relay,
     sign_ins,
@@ -110,6 +111,9 @@ pub(super) fn problems(relay: &Relay) -> Vec<Problem> {
         add("routes", words);
     }
     add("line", outage(relay));
+    for words in devices::silences(relay) {
+        add("devices", words);
+    }
     problems
 }
 

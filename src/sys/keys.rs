@@ -4,6 +4,7 @@
 //! tens on a board, making an RSA key a thousand times that: both are for [`super::Sys::slow`].
 
 mod rsa;
+pub mod seal;
 
 use ring::{
     digest,

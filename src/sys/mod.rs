@@ -88,6 +88,10 @@ pub trait Net {
     /// The private subnets this machine is attached to, loopback included, as (address, prefix
     /// bits), and the addresses of its default gateways, which are never to be trusted.
     fn attached(&self) -> Attached;
+    /// The hardware addresses of machines on the same links, as far as the system knows them now.
+    fn neighbours(&self) -> Vec<(IpAddr, [u8; 6])> {
+        Vec::new()
+    }
     /// Tells from now on when links, addresses or routes of this machine have changed; `None` where
     /// nobody tells.
     fn changes(&self) -> Option<Box<dyn Changes>> {

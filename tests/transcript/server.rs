@@ -13,8 +13,9 @@ fn every_conversation_of_the_receiving_side_goes_as_written() {
 }
 
 /// Words after `@`: `submission`, `encrypted`, `plain` (no STARTTLS), `auth`, `clear` (AUTH without
-/// TLS), `size=…`, `recipients=…`, `errors=…`; and how far the conversation is when the transcript
-/// starts: `greeted` (EHLO was said), `addressed` (and a transaction with one recipient is open).
+/// TLS), `lenient`, `size=…`, `recipients=…`, `errors=…`; and how far the conversation is when the
+/// transcript starts: `greeted` (EHLO was said), `addressed` (and a transaction with one recipient
+/// is open).
 enum Server {}
 
 impl Actor for Server {
@@ -30,6 +31,7 @@ impl Actor for Server {
             encrypted: false,
             auth_in_clear: false,
             auth: false,
+            lenient: false,
             size: 1000,
             recipients: 10,
             bad_commands: 10,
@@ -44,6 +46,7 @@ impl Actor for Server {
                 "plain" => offer.starttls = false,
                 "auth" => offer.auth = true,
                 "clear" => offer.auth_in_clear = true,
+                "lenient" => offer.lenient = true,
                 "size" => offer.size = number.into(),
                 "recipients" => offer.recipients = number as usize,
                 "errors" => offer.bad_commands = number,
@@ -64,8 +67,8 @@ impl Actor for Server {
 
     fn line(ask: &Ask) -> String {
         match ask {
-            Ask::Hello(name) => format!("Hello {name}"),
-            Ask::Login { user, password } => format!("Login {user} {password}"),
+            Ask::Hello(name) => format!("Hello {name}").trim_end().into(),
+            Ask::Login { user, password } => format!("Login {user} {password}").trim_end().into(),
             Ask::Mail(mail) => {
                 let mut line = format!("Mail <{}>", mail.from.as_ref().map_or("", |a| a.as_str()));
                 let mut add = |word: Option<String>| line.extend(word.map(|w| format!(" {w}")));
@@ -90,7 +93,11 @@ impl Actor for Server {
             }
             Ask::Data { protocol } => format!("Data {protocol}"),
             Ask::Body(_) => "Body".into(),
-            Ask::Commit => "Commit".into(),
+            Ask::Commit { overlooked } if overlooked.is_empty() => "Commit".into(),
+            Ask::Commit { overlooked } => {
+                let words: Vec<String> = overlooked.iter().map(ToString::to_string).collect();
+                format!("Commit: {}", words.join(", "))
+            }
             Ask::Reset => "Reset".into(),
         }
     }

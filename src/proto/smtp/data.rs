@@ -9,11 +9,14 @@
 //! readers to bear it, but not where leaving it out, as some servers do, would make a line of a
 //! lone dot.
 
-/// Reads message octets: [`Unstuff::data`] those after DATA, [`Unstuff::chunks`] those of BDAT.
+/// Reads message octets: [`Unstuff::data`] those after DATA, [`Unstuff::chunks`] those of BDAT,
+/// [`Unstuff::line_feeds`] those of a client that has never sent a CR.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unstuff {
     place: Place,
     stuffed: bool,
+    /// Lines end with LF alone, and a CR anywhere is bad.
+    line_feeds: bool,
 }
 
 /// Where the last octet has left us.
@@ -48,16 +51,27 @@ pub enum Found {
 impl Unstuff {
     /// For DATA: dots are unstuffed, and the final one ends it.
     pub const fn data() -> Unstuff {
-        Unstuff { place: Place::Start, stuffed: true }
+        Unstuff { place: Place::Start, stuffed: true, line_feeds: false }
     }
 
     /// For BDAT, where a dot means nothing (RFC 3030 §2).
     pub const fn chunks() -> Unstuff {
-        Unstuff { place: Place::Start, stuffed: false }
+        Unstuff { place: Place::Start, stuffed: false, line_feeds: false }
+    }
+
+    /// For DATA of a session whose lines all end with LF alone: so do those of the message, and LF
+    /// `.` LF ends it. What is handed over has CRLF.
+    pub const fn line_feeds() -> Unstuff {
+        Unstuff { place: Place::Start, stuffed: true, line_feeds: true }
+    }
+
+    /// How many octets at most one octet of input stands for.
+    pub const fn growth(&self) -> usize {
+        if self.line_feeds { 2 } else { 1 }
     }
 
     /// Append the octets that `input` stands for to `output`, which grows by no more than `input`
-    /// has.
+    /// has, times [`Unstuff::growth`].
     ///
     /// Returns how many octets of `input` were used. Where one ends and the next begins makes no
     /// difference to the sum of it.
@@ -75,7 +89,45 @@ impl Unstuff {
         matches!(self.place, Place::Cr)
     }
 
-    fn advance(&mut self, input: &[u8], mut sink: impl FnMut(&[u8])) -> (usize, Found) {
+    fn advance(&mut self, input: &[u8], sink: impl FnMut(&[u8])) -> (usize, Found) {
+        if self.line_feeds { self.by_line_feeds(input, sink) } else { self.by_crlf(input, sink) }
+    }
+
+    fn by_line_feeds(&mut self, input: &[u8], mut sink: impl FnMut(&[u8])) -> (usize, Found) {
+        let mut at = 0;
+        while let Some(&octet) = input.get(at) {
+            let rest = input.get(at..).unwrap_or_default();
+            let (used, place) = match (self.place, octet) {
+                (Place::Start, b'.') => (1, Place::Dot),
+                (Place::Dot, b'\n') => {
+                    self.place = Place::Start;
+                    return (at + 1, Found::End);
+                }
+                (_, b'\r') | (Place::Dot, 0) | (Place::Nul, b'.') => {
+                    self.place = Place::Text;
+                    return (at + 1, Found::Bad);
+                }
+                (_, b'\n') => {
+                    sink(b"\r\n");
+                    (1, Place::Start)
+                }
+                (Place::Start | Place::Nul, 0) => {
+                    sink(&[0]);
+                    (1, Place::Nul)
+                }
+                _ => {
+                    let text = run(rest, |b| b == b'\r' || b == b'\n');
+                    sink(rest.get(..text).unwrap_or_default());
+                    (text, Place::Text)
+                }
+            };
+            at += used;
+            self.place = place;
+        }
+        (at, Found::More)
+    }
+
+    fn by_crlf(&mut self, input: &[u8], mut sink: impl FnMut(&[u8])) -> (usize, Found) {
         let mut from = 0; // the first octet that was not handed over
         let mut at = 0;
         let mut hand_over = |from, at| sink(input.get(from..at).unwrap_or_default());
@@ -200,7 +252,7 @@ mod tests {
             let end = (at + piece).min(wire.len());
             let before = out.len();
             let (used, found) = how.decode(&wire[at..end], &mut out);
-            assert!(out.len() - before <= used, "output grows no more than input shrinks");
+            assert!(out.len() - before <= used * how.growth(), "output grows within its bound");
             at += used;
             if found != Found::More {
                 return (out, at, found);
@@ -285,6 +337,26 @@ mod tests {
                     (at, found) = (at + used, what);
                 }
                 assert_eq!(&wire[at..], b"QUIT", "{wire:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_lines_end_with_lf_alone_so_does_the_message_and_no_cr_may_come() {
+        for (wire, message, used, found) in [
+            (&b".\n"[..], &b""[..], 2, Found::End),
+            (b"a\n.\nQUIT\n", b"a\r\n", 4, Found::End),
+            (b"..\n...b\n\n.c\n.\n", b".\r\n..b\r\n\r\nc\r\n", 14, Found::End),
+            (b"a\0\n\0\n.\n", b"a\0\r\n\0\r\n", 7, Found::End),
+            (b"a\n\n", b"a\r\n\r\n", 3, Found::More),
+            (b"a\r\n.\r\n", b"a", 2, Found::Bad),
+            (b"a\n.\r\n", b"a\r\n", 4, Found::Bad),
+            (b".\0\n", b"", 2, Found::Bad),
+            (b"\0.\n", b"\0", 2, Found::Bad),
+        ] {
+            for piece in 1..9 {
+                let read = unstuff(Unstuff::line_feeds(), wire, piece);
+                assert_eq!(read, (message.to_vec(), used, found), "{wire:?} in pieces of {piece}");
             }
         }
     }

@@ -11,6 +11,7 @@
 
 mod auth;
 mod content;
+mod dialect;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,8 @@ use crate::{
 };
 use auth::Auth;
 use content::{Chunk, Data};
+pub use dialect::Dialect;
+use dialect::Ends;
 use std::time::Duration;
 
 /// What the session may offer and demand; fixed for its life but for TLS and login.
@@ -44,6 +47,9 @@ pub struct Offer {
     pub auth_in_clear: bool,
     /// There are users who could log in.
     pub auth: bool,
+    /// The peer is one of ours: what is amiss in how it speaks, and clear all the same, is
+    /// overlooked.
+    pub lenient: bool,
     /// Largest message, octets. RFC 1870.
     pub size: u64,
     /// Most recipients of a transaction.
@@ -79,7 +85,10 @@ pub enum Ask {
     Body(Vec<u8>),
     /// The message is whole: take responsibility. Accept answers `250`, in the words given. The
     /// transaction is over, whatever the answer; no Reset follows.
-    Commit,
+    Commit {
+        /// What was overlooked in the session so far, each once.
+        overlooked: Vec<Dialect>,
+    },
     /// The transaction is gone (RSET, EHLO, STARTTLS, an error, the end of the session): forget the
     /// draft. Answer Accept.
     Reset,
@@ -141,6 +150,9 @@ pub struct Session {
     errors: u32,
     /// What was refused without asking the handler, since [`Session::take_refusals`].
     refusals: Vec<Reply>,
+    /// How its lines end.
+    ends: Ends,
+    overlooked: Vec<Dialect>,
 }
 
 /// What the session does next.
@@ -226,7 +238,17 @@ impl Session {
             forget: false,
             errors: 0,
             refusals: Vec::new(),
+            ends: Ends::Unknown,
+            overlooked: Vec::new(),
         }
+    }
+
+    /// Overlook this, where that is done at all.
+    fn overlooks(&mut self, dialect: Dialect) -> bool {
+        if self.offer.lenient && !self.overlooked.contains(&dialect) {
+            self.overlooked.push(dialect);
+        }
+        self.offer.lenient
     }
 
     /// Refusals that the handler was not asked about, for the log: at most [`limits::REFUSALS`] of
@@ -325,20 +347,32 @@ impl Session {
         };
         // RFC 5321 §2.3.8: CR and LF come together or not at all. What others might read as two
         // commands is read as none, and nothing after it.
-        let line = head.get(..end).and_then(|line| line.strip_suffix(b"\r"));
-        let Some(line) = line.filter(|line| !line.contains(&b'\r')).map(<[u8]>::to_vec) else {
+        let mut line = head.get(..end).unwrap_or_default().to_vec();
+        if !self.ends_well(&line) {
             self.refuse_all(replies::BARE);
             return Err(None);
-        };
+        }
+        line.truncate(end - usize::from(self.ends == Ends::CrLf));
         self.pipe.consume(end + 1);
         Ok(line)
+    }
+
+    /// May a line end so, given without its LF?
+    fn ends_well(&mut self, line: &[u8]) -> bool {
+        let Some(ends) = self.ends.of(line, self.offer.lenient) else { return false };
+        self.ends = ends;
+        if ends == Ends::Lf {
+            self.overlooks(Dialect::LineFeeds);
+        }
+        true
     }
 
     /// Drop octets up to the end of the line.
     fn skip_line(&mut self, reply: Reply) -> Option<Step<Ask>> {
         let input = &self.pipe.input;
         if let Some(end) = input.iter().position(|b| *b == b'\n') {
-            if end.checked_sub(1).and_then(|before| input.get(before)) == Some(&b'\r') {
+            let cr = end.checked_sub(1).and_then(|before| input.get(before)) == Some(&b'\r');
+            if self.ends_well(if cr { b"\r" } else { b"" }) {
                 self.pipe.consume(end + 1);
                 self.fail(&reply);
             } else {
@@ -383,13 +417,18 @@ impl Session {
 
     /// RFC 5321 §4.1.4: a greeting ends an open transaction.
     fn greeting(&mut self, hello: Hello, name: String) {
+        if name.is_empty() && !self.overlooks(Dialect::Nameless) {
+            return self.fail(&replies::NO_NAME);
+        }
         self.drop_transaction();
         self.state = State::Greeting(hello, name);
     }
 
     fn mail(&mut self, mail: Mail) -> Option<Step<Ask>> {
         let refusal = match () {
-            () if self.hello == Hello::Missing => replies::NO_HELLO,
+            () if self.hello == Hello::Missing && !self.overlooks(Dialect::NoGreeting) => {
+                replies::NO_HELLO
+            }
             () if self.transaction.is_some() => replies::NESTED,
             () if mail.size.is_some_and(|size| size > self.offer.size) => {
                 // RFC 1870 §6.1. Not the client's mistake: it asks, and is told.
@@ -470,7 +509,7 @@ impl Session {
             }
             Asked::Data => {
                 self.pipe.output.extend_from_slice(b"354 End data with <CR><LF>.<CR><LF>\r\n");
-                self.state = State::Data(Data::new());
+                self.state = State::Data(Data::new(self.ends));
             }
             Asked::FirstChunk(chunk) => self.first_chunk(chunk),
             Asked::Commit => say(replies::TAKEN),
@@ -583,6 +622,7 @@ impl Machine for Session {
         self.pipe.input = Vec::new();
         self.offer.encrypted = true;
         self.hello = Hello::Missing;
+        self.ends = Ends::Unknown;
         self.state = State::Command;
     }
 

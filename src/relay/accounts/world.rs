@@ -11,7 +11,7 @@ use crate::{
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     future::ready,
     io,
     net::SocketAddr,
@@ -20,6 +20,8 @@ use std::{
     task::{Context, Poll},
 };
 
+/// Of an entry of the index, with its tree.
+type Key = (&'static str, Vec<u8>);
 type Work = Box<dyn FnOnce() + Send + 'static>;
 
 /// The world, and what happened in it.
@@ -38,6 +40,7 @@ pub(crate) struct World {
     pub(crate) files: RefCell<HashMap<String, Vec<u8>>>,
     /// The next connections, by address or path; a place without any refuses.
     servers: RefCell<HashMap<String, VecDeque<Server>>>,
+    index: RefCell<BTreeMap<Key, Vec<u8>>>,
     /// What was sent over each connection, in the order in which they were opened.
     pub(crate) sent: Rc<RefCell<Vec<Vec<u8>>>>,
 }
@@ -293,15 +296,26 @@ impl File for Octets {
 }
 
 impl Index for World {
-    fn apply(&self, _batch: Vec<IndexChange>) -> Pending<'_, io::Result<()>> {
-        unsupported()
+    fn apply(&self, batch: Vec<IndexChange>) -> Pending<'_, io::Result<()>> {
+        let mut index = self.index.borrow_mut();
+        for IndexChange { tree, key, value } in batch {
+            match value {
+                Some(value) => drop(index.insert((tree, key), value)),
+                None => drop(index.remove(&(tree, key))),
+            }
+        }
+        Box::pin(ready(Ok(())))
     }
+    /// All of a tree, rising: nobody here asks for less.
     fn scan<'a>(
         &'a self,
-        _tree: &'static str,
+        tree: &'static str,
         _range: Range<'a>,
     ) -> Pending<'a, io::Result<Vec<(Vec<u8>, Vec<u8>)>>> {
-        unsupported()
+        let index = self.index.borrow();
+        let entries = index.iter().filter(|((of, _), _)| *of == tree);
+        let entries = entries.map(|((_, key), value)| (key.clone(), value.clone())).collect();
+        Box::pin(ready(Ok(entries)))
     }
     fn flush(&self) -> Pending<'_, io::Result<()>> {
         unsupported()

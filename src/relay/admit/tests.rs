@@ -467,7 +467,7 @@ fn mail_for_root_and_postmaster_is_the_owners_unless_somebody_has_that_name() {
 fn a_report_for_somebody_whom_nobody_knows_goes_to_the_owner() {
     let mut config = config();
     let to = |config: &Config, to: &str| {
-        let ends = policy(config.clone()).report_targets(&Address::parse(to).unwrap());
+        let ends = policy(config.clone()).report_targets(&Address::parse(to).unwrap(), None);
         ends.ok().map(|ends| ends[0].to.to_string())
     };
     assert_eq!(to(&config, "camera@home.arpa"), None);

@@ -26,6 +26,7 @@ struct Crate {
     waiting: Vec<Outgoing>,
     reports: Vec<Vec<Outcome>>,
     notes: Vec<Note>,
+    spoken: Vec<String>,
     readable: bool,
 }
 
@@ -49,6 +50,7 @@ impl Crate {
             waiting: vec![message; messages],
             reports: Vec::new(),
             notes: Vec::new(),
+            spoken: Vec::new(),
             readable: true,
         }
     }
@@ -76,7 +78,13 @@ impl Freight for Crate {
         Box::pin(ready(()))
     }
     fn note(&mut self, note: Note) {
-        self.notes.push(note);
+        // What is said has tests of its own, below.
+        if let Note::Spoke(spoken) = note {
+            return self.spoken.push(spoken.line());
+        }
+        if !matches!(note, Note::Found(..)) {
+            self.notes.push(note);
+        }
     }
 }
 
@@ -345,6 +353,9 @@ fn a_refused_login_makes_mail_wait_and_is_not_tried_elsewhere() {
     assert!(failure.contact);
     let logins = world.0.heard.borrow().iter().filter(|line| line.contains("AUTH")).count();
     assert_eq!(logins, 1);
+    assert!(freight.spoken.contains(&"C: AUTH PLAIN …".into()), "{:?}", freight.spoken);
+    let shown = freight.spoken.join("\n");
+    assert!(shown.contains("S: 535") && !shown.contains("secret"), "{shown}");
 }
 
 #[test]

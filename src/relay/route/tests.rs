@@ -26,6 +26,7 @@ pub(in crate::relay) fn config() -> Config {
         hostname: "relay.home.arpa".into(),
         listen: Listen { smtp: vec![], submission: vec![], submissions: vec![], web: vec![] },
         trusted: None,
+        devices: vec![],
         domains: vec!["home.arpa".into(), "exämple.org".into()],
         users: vec![user("alice", &[]), user("bob", &[])],
         aliases: vec![],
@@ -59,6 +60,7 @@ pub(in crate::relay) fn config() -> Config {
         tls: None,
         authorities: None,
         admin: None,
+        tokens: vec![],
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 use blocks::Tail;
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io,
 };
 
@@ -79,6 +79,21 @@ impl History {
     /// The newest events, newest first.
     pub fn recent(&self, most: usize) -> Vec<Dated> {
         self.recent.borrow().iter().rev().take(most).cloned().collect()
+    }
+
+    /// What is told after the event of this number, as far as it is remembered, the earliest first;
+    /// with the number of the last. Where there is nothing yet, waits for
+    /// [`limits::WEB_NEWS_WAIT`] at most.
+    pub async fn after(&self, sys: &Sys, number: u64) -> (Vec<Dated>, u64) {
+        // A number of the process before this one.
+        let number = if number > self.told.get() { 0 } else { number };
+        let seen = self.work.count();
+        if self.told.get() == number && number > 0 {
+            sys.within(limits::WEB_NEWS_WAIT, self.work.past(seen)).await;
+        }
+        let recent = self.recent.borrow();
+        let new = recent.iter().filter(|dated| dated.number > number).cloned().collect();
+        (new, self.told.get())
     }
 
     /// As [`History::find`], but only in memory: for when the index is broken.
@@ -160,7 +175,7 @@ impl History {
         self.write(sys).await?;
         let query = normal(query);
         let is_asked = |dated: &Dated| names(&dated.event).contains(&query);
-        let mut found = blocks::naming(sys, std::slice::from_ref(&query), most).await?;
+        let found = blocks::naming(sys, std::slice::from_ref(&query), most).await?;
         // Through the queue ids of those events to the rest of each message's way.
         let mut ids: Vec<String> = Vec::new();
         for block in found.iter().rev() {
@@ -171,16 +186,109 @@ impl History {
                 }
             }
         }
-        found.append(&mut blocks::naming(sys, &ids, most).await?);
-        let mut events = Vec::new();
-        for block in found {
-            let wanted =
-                |dated: &Dated| ids.contains(&normal(dated.event.field("id"))) || is_asked(dated);
-            events.extend(read(sys, block).await?.into_iter().filter(wanted));
-        }
-        let skip = events.len().saturating_sub(most);
-        Ok(events.split_off(skip))
+        let asked = Asked { query: &query, ids: &ids };
+        way(sys, asked, found, most).await
     }
+
+    /// The events of messages that have all of these words in their lines, in any case: of a
+    /// subject, of an address, of who handed them in. Only the newest
+    /// [`limits::HISTORY_BLOCKS_SEARCHED`] blocks are looked at.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn search(&self, sys: &Sys, query: &str, most: usize) -> io::Result<Vec<Dated>> {
+        self.write(sys).await?;
+        let query = query.to_lowercase();
+        let words: Vec<&str> = query.split_whitespace().collect();
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fits = |line: &str| {
+            let line = line.to_lowercase();
+            words.iter().all(|word| line.contains(word))
+        };
+        let (mut ids, mut alone) = (Vec::new(), Vec::new());
+        let (mut before, mut looked) = (u64::MAX, 0);
+        while looked < limits::HISTORY_BLOCKS_SEARCHED
+            && ids.len() < limits::TRACE_MESSAGES
+            && alone.len() < most
+        {
+            let blocks = blocks::newest(sys, before).await?;
+            let Some((last, _)) = blocks.last() else { break };
+            (before, looked) = (*last, looked + blocks.len());
+            for dated in blocks.iter().flat_map(|(block, lines)| events(*block, lines).rev()) {
+                if !fits(&dated.event.to_string()) {
+                    continue;
+                }
+                let id = normal(dated.event.field("id"));
+                if id.is_empty() {
+                    alone.push(dated);
+                } else if !ids.contains(&id) && ids.len() < limits::TRACE_MESSAGES {
+                    ids.push(id);
+                }
+            }
+        }
+        let mut found = way(sys, Asked { query: "", ids: &ids }, BTreeSet::new(), most).await?;
+        alone.truncate(most);
+        found.append(&mut alone);
+        found.sort_by_key(|dated| dated.number);
+        let skip = found.len().saturating_sub(most);
+        Ok(found.split_off(skip))
+    }
+
+    /// The lines that are kept, the oldest first: the newest [`limits::LOG_BYTES`] of them.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn text(&self, sys: &Sys) -> io::Result<String> {
+        self.write(sys).await?;
+        let (mut all, mut octets, mut before) = (Vec::new(), 0, u64::MAX);
+        loop {
+            let blocks = blocks::newest(sys, before).await?;
+            let Some((last, _)) = blocks.last() else { break };
+            before = *last;
+            for (_, lines) in blocks {
+                octets += lines.len();
+                if octets > limits::LOG_BYTES {
+                    all.reverse();
+                    return Ok(all.concat());
+                }
+                all.push(lines);
+            }
+        }
+        all.reverse();
+        Ok(all.concat())
+    }
+}
+
+/// What a search has come to.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    /// The name that was asked for; empty: none.
+    query: &'a str,
+    /// Messages that it leads to.
+    ids: &'a [String],
+}
+
+/// The events of the messages that were asked for, and those that the query names, in these blocks
+/// and in those that name the messages.
+async fn way(
+    sys: &Sys,
+    Asked { query, ids }: Asked<'_>,
+    mut found: BTreeSet<u64>,
+    most: usize,
+) -> io::Result<Vec<Dated>> {
+    let is_asked =
+        |dated: &Dated| !query.is_empty() && names(&dated.event).iter().any(|n| n == query);
+    found.append(&mut blocks::naming(sys, ids, most).await?);
+    let mut events = Vec::new();
+    for block in found {
+        let wanted =
+            |dated: &Dated| ids.contains(&normal(dated.event.field("id"))) || is_asked(dated);
+        events.extend(read(sys, block).await?.into_iter().filter(wanted));
+    }
+    let skip = events.len().saturating_sub(most);
+    Ok(events.split_off(skip))
 }
 
 /// Keys are compared without case and brackets.
@@ -223,12 +331,18 @@ fn line(dated: &Dated) -> (String, Event) {
 
 /// The events of a block, in the order in which they were told.
 async fn read(sys: &Sys, block: u64) -> io::Result<Vec<Dated>> {
-    let event = |(place, line): (usize, &str)| {
+    Ok(events(block, &blocks::lines(sys, block).await?).collect())
+}
+
+/// The events of the lines of a block.
+fn events(block: u64, lines: &str) -> impl DoubleEndedIterator<Item = Dated> {
+    let event = move |(place, line): (usize, &str)| {
         let (at, line) = line.split_once(' ')?;
         let at = at.parse().ok().filter(|at| *at > 0).map(Wall);
         // A line has more than one octet.
         let number = block * limits::HISTORY_BLOCK_BYTES as u64 + place as u64;
         Some(Dated { number, at, since: Instant::default(), event: Event::parse(line)? })
     };
-    Ok(blocks::lines(sys, block).await?.lines().enumerate().filter_map(event).collect())
+    let events: Vec<Dated> = lines.lines().enumerate().filter_map(event).collect();
+    events.into_iter()
 }

@@ -8,9 +8,10 @@ impl Event {
         let f = |key: &str| self.field(key);
         match self.kind.as_str() {
             "accepted" => format!(
-                "Accepted from {} for {} ({} octets{}).",
+                "Accepted from {} for {}{} ({} octets{}).",
                 f("source"),
                 listed(f("to")),
+                quoted(f("subject")),
                 f("size"),
                 list(", ", f("repairs"))
             ),
@@ -130,6 +131,9 @@ impl Event {
             ),
             "damaged" => format!("The spool is damaged: {}.", f("reason")),
             "retry-all" => format!("{} messages are tried again at once.", f("messages")),
+            "login" if f("any") == "true" => {
+                format!("{} logged in as {}; from there any login is good.", f("peer"), f("user"))
+            }
             "login" => format!("{} logged in from {}.", f("user"), f("peer")),
             "login-failed" => format!("Login of {} from {} failed.", f("user"), f("peer")),
             _ => {
@@ -150,6 +154,10 @@ fn listed(addresses: &str) -> String {
 
 fn sender(path: &str) -> &str {
     if path.is_empty() || path == "<>" { "nobody" } else { path }
+}
+
+fn quoted(subject: &str) -> String {
+    if subject.is_empty() { String::new() } else { format!(": “{subject}”") }
 }
 
 fn said(host: &str) -> String {

@@ -1,7 +1,7 @@
 //! Connections: who may have one, and that each is counted for as long as it lasts.
 
 use super::{Lane, Lanes, Run};
-use crate::limits;
+use crate::{limits, relay::transcripts::Scribe};
 use std::rc::Rc;
 
 impl Lanes {
@@ -55,6 +55,7 @@ impl Run {
             refused: false,
             opening: true,
             on_trial,
+            scribe: Scribe::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     login,
     office::{Action, AdminLogin, AdminState, Apply, Page, UserChange, Which},
     page,
+    tools::refused,
 };
 use crate::{
     config::{self, Profile},
@@ -184,14 +185,7 @@ impl Web {
         };
         match self.office.apply(document, how).await {
             Ok(()) => Ok(done().with("ETag", page::tag(self.office.document().as_bytes()))),
-            Err(problems) => {
-                let words = match problems.as_slice() {
-                    [one] if one.key.is_empty() => one.words.clone(),
-                    [one] => format!("{}: {}", one.key, one.words),
-                    more => format!("{} settings are not right yet.", more.len()),
-                };
-                Err(json(422, Json::object().member("error", &words).list("problems", &problems)))
-            }
+            Err(problems) => Err(refused(&problems)),
         }
     }
 
@@ -234,21 +228,28 @@ impl Web {
 
     /// Go on only with the page's password.
     async fn prove(&self, visit: &Visit, password: &str) -> Result<(), Response> {
+        self.proof(visit, password).await.map_err(|Unproven { status, words, seconds }| {
+            let response = error(status, &words);
+            let wait = (seconds > 0).then(|| seconds.to_string());
+            wait.into_iter().fold(response, |response, wait| response.with("Retry-After", wait))
+        })
+    }
+
+    pub(super) async fn proof(&self, visit: &Visit, password: &str) -> Result<(), Unproven> {
+        let no = |status, words: &str| Unproven { status, words: words.into(), seconds: 0 };
         if password.len() > limits::WEB_PASSWORD_BYTES {
-            return Err(error(422, "That is too long for a password."));
+            return Err(no(422, "That is too long for a password."));
         }
         // A check is slow on purpose, and nobody who waits for one can be asked to make room for
         // others.
-        let Some(_turn) = Turn::take(&self.checks) else {
-            return throttled(1);
-        };
+        let Some(_turn) = Turn::take(&self.checks) else { return Err(too_many(1)) };
         match self.office.check_admin(peer(visit), password).await {
             AdminLogin::Welcome => Ok(()),
             AdminLogin::Wrong => {
                 self.log(visit, "web-login-refused");
-                Err(error(403, "That password is not right."))
+                Err(no(403, "That password is not right."))
             }
-            AdminLogin::Throttled(seconds) => throttled(seconds.max(1)),
+            AdminLogin::Throttled(seconds) => Err(too_many(seconds.max(1))),
         }
     }
 
@@ -330,16 +331,29 @@ struct NewUser {
     password: Option<String>,
 }
 
-fn done() -> Response {
+pub(super) fn done() -> Response {
     json(200, Json::object())
+}
+
+/// Why somebody is not let in.
+pub(super) struct Unproven {
+    pub(super) status: u16,
+    pub(super) words: String,
+    /// How long to wait; 0: that would not help.
+    pub(super) seconds: u64,
+}
+
+fn too_many(seconds: u64) -> Unproven {
+    let words = format!("Too many wrong tries. Try again in {seconds} seconds.");
+    Unproven { status: 429, words, seconds }
 }
 
 fn throttled(seconds: u64) -> Result<(), Response> {
     if seconds == 0 {
         return Ok(());
     }
-    let words = format!("Too many wrong tries. Try again in {seconds} seconds.");
-    Err(error(429, &words).with("Retry-After", seconds.to_string()))
+    let Unproven { status, words, .. } = too_many(seconds);
+    Err(error(status, &words).with("Retry-After", seconds.to_string()))
 }
 
 /// A value of the query, decoded; empty where it is not there.
@@ -350,7 +364,7 @@ fn value(head: &Head, name: &str) -> Result<String, Response> {
 }
 
 /// A number of the query, or `default` where it is not there.
-fn number(head: &Head, name: &str, default: u64) -> Result<u64, Response> {
+pub(super) fn number(head: &Head, name: &str, default: u64) -> Result<u64, Response> {
     let text = value(head, name)?;
     if text.is_empty() {
         return Ok(default);
@@ -369,10 +383,10 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
         .map_err(|wrong| error(400, &format!("The request is not as expected: {wrong}.")))
 }
 
-fn id(visit: &Visit) -> Result<Id, Response> {
+pub(super) fn id(visit: &Visit) -> Result<Id, Response> {
     visit.name.parse().map_err(|words: String| error(404, &words))
 }
 
-fn peer(visit: &Visit) -> Option<IpAddr> {
+pub(super) fn peer(visit: &Visit) -> Option<IpAddr> {
     visit.caller.peer.map(|p| p.ip())
 }

@@ -7,7 +7,7 @@ use super::{
     Web,
     http::{Head, Method, Response},
     json::Json,
-    office::{Action, Apply},
+    office::{Action, Apply, Scope},
     page,
     talk::Caller,
 };
@@ -19,9 +19,21 @@ pub(super) struct Route {
     /// A `*` stands for one segment, which [`Visit::name`] holds then.
     pub(super) path: &'static str,
     pub(super) access: Access,
+    /// What a program's token must be for.
+    pub(super) scope: Scope,
     /// Most octets of body.
     pub(super) body: usize,
+    /// What that body is.
+    pub(super) kind: Kind,
     pub(super) act: Act,
+}
+
+/// What the body of a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Json,
+    /// As a browser without script sends it.
+    Form,
 }
 
 /// Who may ask. Over the Unix socket, everybody may ask everything.
@@ -54,19 +66,26 @@ pub(super) struct Visit {
 const SMALL: usize = 8 * 1024;
 
 const fn get(path: &'static str, access: Access, act: Act) -> Route {
-    Route { method: Method::Get, path, access, body: 0, act }
+    let (method, kind) = (Method::Get, Kind::Json);
+    Route { method, path, access, scope: Scope::Read, body: 0, kind, act }
 }
 
 const fn change(method: Method, path: &'static str, body: usize, act: Act) -> Route {
-    Route { method, path, access: Access::Login, body, act }
+    let (access, kind) = (Access::Login, Kind::Json);
+    Route { method, path, access, scope: Scope::All, body, kind, act }
+}
+
+/// Something that is done to the queue.
+const fn post_to_queue(path: &'static str, act: Act) -> Route {
+    Route { scope: Scope::Queue, ..change(Method::Post, path, SMALL, act) }
 }
 
 const fn open_post(path: &'static str, act: Act) -> Route {
-    Route { method: Method::Post, path, access: Access::Open, body: SMALL, act }
+    Route { access: Access::Open, ..change(Method::Post, path, SMALL, act) }
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 44] = [
+pub(super) const ROUTES: [Route; 63] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -76,7 +95,10 @@ pub(super) const ROUTES: [Route; 44] = [
     get("/settings.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/signin.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/domain.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/devices.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/plain", Access::Open, |w, v| Box::pin(w.plain(v))),
+    Route { kind: Kind::Form, ..open_post("/plain", |w, v| Box::pin(w.plain_login(v))) },
     get("/healthz", Access::Open, |w, _| at_once(w.health())),
     get("/metrics", Access::Near, |w, _| Box::pin(w.metrics())),
     get("/api/session", Access::Open, |w, v| at_once(w.session(&v))),
@@ -86,14 +108,22 @@ pub(super) const ROUTES: [Route; 44] = [
     change(Method::Post, "/api/password", SMALL, |w, v| Box::pin(w.password(v))),
     get("/api/status", Access::Login, |w, _| Box::pin(w.status())),
     get("/api/queue", Access::Login, |w, v| Box::pin(w.queue(v))),
-    change(Method::Post, "/api/queue/retry", SMALL, |w, _| Box::pin(w.retry_all())),
+    post_to_queue("/api/queue/retry", |w, _| Box::pin(w.retry_all())),
+    post_to_queue("/api/queue/act", |w, v| Box::pin(w.act_on_some(v))),
     get("/api/queue/*", Access::Login, |w, v| Box::pin(w.message(v))),
-    change(Method::Post, "/api/queue/*/retry", SMALL, |w, v| Box::pin(w.act(v, Action::Retry))),
-    change(Method::Post, "/api/queue/*/hold", SMALL, |w, v| Box::pin(w.act(v, Action::Hold))),
-    change(Method::Post, "/api/queue/*/release", SMALL, |w, v| Box::pin(w.act(v, Action::Release))),
-    change(Method::Post, "/api/queue/*/drop", SMALL, |w, v| Box::pin(w.act(v, Action::Drop))),
+    Route {
+        scope: Scope::Queue,
+        ..get("/api/queue/*/message", Access::Login, |w, v| Box::pin(w.octets(v)))
+    },
+    post_to_queue("/api/queue/*/retry", |w, v| Box::pin(w.act(v, Action::Retry))),
+    post_to_queue("/api/queue/*/hold", |w, v| Box::pin(w.act(v, Action::Hold))),
+    post_to_queue("/api/queue/*/release", |w, v| Box::pin(w.act(v, Action::Release))),
+    post_to_queue("/api/queue/*/drop", |w, v| Box::pin(w.act(v, Action::Drop))),
     get("/api/trace", Access::Login, |w, v| Box::pin(w.trace(v))),
     get("/api/recent", Access::Login, |w, v| Box::pin(w.recent(v))),
+    get("/api/transcripts/*", Access::Login, |w, v| ready(w.transcripts(&v))),
+    get("/api/devices", Access::Login, |w, _| Box::pin(w.devices())),
+    change(Method::Post, "/api/devices/forget", SMALL, |w, v| ready(w.forget_device(&v))),
     get("/api/config", Access::Login, |w, _| at_once(w.config())),
     change(Method::Put, "/api/config", limits::WEB_BODY_BYTES, |w, v| {
         Box::pin(w.apply(v, Apply::Save))
@@ -101,11 +131,22 @@ pub(super) const ROUTES: [Route; 44] = [
     change(Method::Post, "/api/config/check", limits::WEB_BODY_BYTES, |w, v| {
         Box::pin(w.apply(v, Apply::Check))
     }),
+    get("/api/config/previous", Access::Login, |w, _| at_once(w.previous())),
+    change(Method::Post, "/api/config/undo", SMALL, |w, _| Box::pin(w.undo())),
+    change(Method::Post, "/api/trial", limits::WEB_BODY_BYTES, |w, v| ready(w.begin_trial(&v))),
+    get("/api/trial/*", Access::Login, |w, v| Box::pin(w.trial(v))),
+    get("/api/open-relay", Access::Login, |w, _| at_once(w.open_relay())),
+    get("/api/log", Access::Login, |w, v| Box::pin(w.log_part(v))),
+    get("/api/log/all", Access::Login, |w, _| Box::pin(w.whole_log())),
+    get("/api/chart", Access::Login, |w, _| at_once(w.chart())),
+    change(Method::Post, "/api/backup", SMALL, |w, v| Box::pin(w.backup(v))),
+    change(Method::Post, "/api/restore", limits::WEB_RESTORE_BYTES, |w, v| Box::pin(w.restore(v))),
+    change(Method::Post, "/api/tokens", SMALL, |w, v| Box::pin(w.make_token(v))),
     change(Method::Post, "/api/check", SMALL, |w, _| Box::pin(w.check())),
     change(Method::Post, "/api/check/domain", SMALL, |w, v| Box::pin(w.doctor(v))),
     get("/api/settings", Access::Login, |w, _| at_once(w.settings())),
     get("/api/providers", Access::Login, |_, _| at_once(Web::providers())),
-    change(Method::Post, "/api/test", SMALL, |w, v| Box::pin(w.test(v))),
+    post_to_queue("/api/test", |w, v| Box::pin(w.test(v))),
     change(Method::Post, "/api/users", SMALL, |w, v| Box::pin(w.add_user(v))),
     change(Method::Post, "/api/users/*/password", SMALL, |w, v| Box::pin(w.user_password(v))),
     change(Method::Delete, "/api/users/*", SMALL, |w, v| Box::pin(w.remove_user(v))),
@@ -119,6 +160,10 @@ pub(super) const ROUTES: [Route; 44] = [
 
 fn at_once<'a>(response: Response) -> Pending<'a, Answer> {
     Box::pin(std::future::ready(Ok(response)))
+}
+
+fn ready<'a>(answer: Answer) -> Pending<'a, Answer> {
+    Box::pin(std::future::ready(answer))
 }
 
 /// The route of a request, and what stands for the `*` of its path.

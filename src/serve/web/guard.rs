@@ -51,6 +51,12 @@ pub(super) fn is_json(head: &Head) -> bool {
     head.length == 0 || kind.eq_ignore_ascii_case("application/json")
 }
 
+/// The token that a program sends. RFC 6750 §2.1.
+pub(super) fn bearer(head: &Head) -> Option<&str> {
+    let (scheme, token) = head.field("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
 /// Why a page under this name is not shown.
 pub(super) fn misdirected(host: &str) -> Response {
     Response::text(

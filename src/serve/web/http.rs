@@ -1,8 +1,8 @@
 //! What is said in HTTP/1.1, as far as a browser and the command line need it: pure. RFC 9110, RFC
 //! 9112.
 
-use crate::limits;
-use std::borrow::Cow;
+use crate::{limits, relay::envelope::Octets};
+use std::{borrow::Cow, fmt, rc::Rc};
 
 /// Methods that something here answers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,13 +178,38 @@ pub(super) struct Response {
     pub(super) status: u16,
     pub(super) fields: Vec<(&'static str, String)>,
     pub(super) body: Cow<'static, [u8]>,
+    /// What follows the body, and is read while it is sent.
+    pub(super) rest: Option<Rest>,
+}
+
+/// Octets that are too many to be held at once.
+#[derive(Clone)]
+pub(super) struct Rest(pub(super) Rc<dyn Octets>);
+
+impl PartialEq for Rest {
+    fn eq(&self, other: &Rest) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Rest {}
+
+impl fmt::Debug for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rest({} octets)", self.0.size())
+    }
 }
 
 impl Response {
     /// With a body of this media type.
     pub(super) fn new(status: u16, kind: &str, body: impl Into<Cow<'static, [u8]>>) -> Response {
         let fields = vec![("Content-Type", kind.to_string())];
-        Response { status, fields, body: body.into() }
+        Response { status, fields, body: body.into(), rest: None }
+    }
+
+    /// Octets that are read while they are sent.
+    pub(super) fn stream(kind: &str, octets: Rc<dyn Octets>) -> Response {
+        Response { rest: Some(Rest(octets)), ..Response::new(200, kind, &b""[..]) }
     }
 
     /// One line for a person.

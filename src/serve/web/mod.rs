@@ -2,7 +2,7 @@
 //! Unix socket.
 //!
 //! ```text
-//! stream ▶ talk (http: octets, bounds, patience)
+//! stream ▶ entry (TLS or not) ▶ talk (http: octets, bounds, patience)
 //!   ▶ Web::admit   guard: Host, Origin · login: session, token · bound of the body
 //!   ▶ Web::answer  api: the routes ▶ acts ▶ office::Office, the relay
 //! ```
@@ -12,24 +12,29 @@
 
 mod acts;
 mod api;
+mod entry;
 mod guard;
 mod http;
 mod json;
 mod keys;
 mod login;
+mod mail;
 pub mod office;
 mod page;
+mod plain;
 mod seats;
 mod sign_ins;
 mod talk;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use crate::{
-    sys::{Listener, Pending, Sys},
+    sys::{Listener, Pending, Stream, Sys},
     time::Instant,
 };
 use api::{Access, Route};
+use entry::{Elsewhere, Entry};
 use futures_lite::future;
 use http::{Head, Response};
 use office::Office;
@@ -75,9 +80,21 @@ impl Web {
             let web = self.clone();
             self.sys.spawn(async move {
                 let stage = |stage: Stage| seat.stage(stage, web.now());
-                let talk = talk::converse(&web.sys, stream, &stage, &*web);
+                let talk = web.talk(stream, &stage);
                 future::or(seat.taken_away(), talk).await;
             });
+        }
+    }
+
+    async fn talk(&self, stream: Box<dyn Stream>, stage: &dyn Fn(Stage)) {
+        self.office.renew().await;
+        match entry::enter(&self.sys, stream).await {
+            Some(Entry::Open(stream)) => talk::converse(&self.sys, stream, stage, self).await,
+            Some(Entry::Outside(stream)) => {
+                let elsewhere = Elsewhere { hosts: self.office.hosts() };
+                talk::converse(&self.sys, stream, stage, &elsewhere).await;
+            }
+            None => {}
         }
     }
 
@@ -94,7 +111,7 @@ impl Web {
                 "This request came from another site, not from this page.",
             ));
         }
-        if !safe && !guard::is_json(head) {
+        if !safe && !guard::is_json(head) && route.kind == api::Kind::Json {
             return Err(api::error(415, "The body must be application/json."));
         }
         let near = caller.peer.is_some_and(|p| p.ip().to_canonical().is_loopback());
@@ -102,6 +119,15 @@ impl Web {
             Access::Open => return Ok(()),
             Access::Near if near => return Ok(()),
             Access::Near | Access::Login => {}
+        }
+        // A program says who it is in every request, by a field that no page from elsewhere can
+        // make a browser send.
+        if let Some(token) = guard::bearer(head) {
+            return match self.office.scope(token) {
+                Some(scope) if scope >= route.scope => Ok(()),
+                Some(_) => Err(api::error(403, "This token is not for that.")),
+                None => Err(api::error(401, "This token is not known here.")),
+            };
         }
         let Some(token) = self.sessions.token(head, self.now()) else {
             return Err(api::error(401, "Please log in first."));

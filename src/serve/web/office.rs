@@ -4,9 +4,20 @@
 //! the page, the command line and the log say the same; the page never interprets them. Everything
 //! may contain what a stranger sent: it is data, never markup.
 
-use crate::{relay::envelope::Id, sys::Pending, time::Wall};
+mod tools;
+
+pub use tools::{
+    Chart, DeviceRow, LogLine, LogPart, RefusalRow, Scope, Tallied, TranscriptRow, TrialAsked,
+    TrialPart, TrialStep,
+};
+
+use crate::{
+    relay::envelope::{Id, Octets},
+    sys::Pending,
+    time::Wall,
+};
 use serde::{Serialize, Serializer};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, rc::Rc, time::Duration};
 
 /// The relay, seen from its page. One thread: nothing is `Send`.
 pub trait Office {
@@ -16,6 +27,8 @@ pub trait Office {
     fn queue(&self, page: Page) -> Pending<'_, QueuePage>;
     /// One message of the queue; `None` where it is not (or no longer) there.
     fn message(&self, id: Id) -> Pending<'_, Option<Message>>;
+    /// The octets of one message of the queue, as it was kept; `None` where it is not there.
+    fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>>;
     /// Do something to messages of the queue; tells to how many it was done.
     ///
     /// # Errors
@@ -26,6 +39,31 @@ pub trait Office {
     fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>>;
     /// The last `limit` events, the latest first.
     fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>>;
+    /// Who has come to hand in mail, and the devices of the configuration, the latest first. Names
+    /// are asked for, for [`crate::limits::DEVICE_NAMES_WAIT`] at most.
+    fn devices(&self) -> Pending<'_, Vec<DeviceRow>>;
+    /// Forget what is remembered of an address.
+    fn forget_device(&self, address: IpAddr);
+    /// What was said to servers about a message, lately; the earliest first.
+    fn transcripts(&self, id: Id) -> Vec<TranscriptRow>;
+    /// Begin to try a way out, step by step; one that goes on ends. Tells its number.
+    ///
+    /// # Errors
+    /// What is wrong with it, by key.
+    fn begin_trial(&self, asked: TrialAsked) -> Result<u64, Vec<Problem>>;
+    /// What has happened in a trial since this many steps; where that is nothing, waits for more,
+    /// [`crate::limits::WEB_NEWS_WAIT`] at most. `None`: there is no such trial.
+    fn trial(&self, number: u64, since: usize) -> Pending<'_, Option<TrialPart>>;
+    /// Would a stranger get mail through us? Each way to ask is tried at each listener, without a
+    /// connection.
+    fn open_relay(&self) -> Vec<FindingRow>;
+    /// The lines of the log after this number; where there are none, waits for more,
+    /// [`crate::limits::WEB_NEWS_WAIT`] at most.
+    fn log(&self, after: u64) -> Pending<'_, LogPart>;
+    /// The lines that are kept, the oldest first, [`crate::limits::LOG_BYTES`] at most.
+    fn whole_log(&self) -> Pending<'_, String>;
+    /// What came and went, by hour and by day.
+    fn chart(&self) -> Chart;
     /// The configuration as JSON text (one object), every secret in it replaced by [`SECRET`].
     fn document(&self) -> String;
     /// Check a configuration, or check it, keep it and let it take effect at once, also for mail
@@ -34,6 +72,36 @@ pub trait Office {
     /// # Errors
     /// What is wrong, by key; then nothing has changed.
     fn apply<'a>(&'a self, document: &'a str, how: Apply) -> Pending<'a, Result<(), Vec<Problem>>>;
+    /// The configuration before the last change that was made since the start, as
+    /// [`Office::document`].
+    fn previous(&self) -> Option<String>;
+    /// Go back to it.
+    ///
+    /// # Errors
+    /// There is none, or it is right no more; in words, by key.
+    fn undo(&self) -> Pending<'_, Result<(), Vec<Problem>>>;
+    /// Configuration, secrets, sign-ins and keys in one file that only this password opens.
+    ///
+    /// # Errors
+    /// In words: no password, or the disk failed.
+    fn backup<'a>(&'a self, password: &'a str) -> Pending<'a, Result<Vec<u8>, String>>;
+    /// Put back what is in such a file, at once.
+    ///
+    /// # Errors
+    /// In words, by key where that helps; then nothing has changed.
+    fn restore<'a>(
+        &'a self,
+        file: &'a [u8],
+        password: &'a str,
+    ) -> Pending<'a, Result<(), Vec<Problem>>>;
+    /// What may be done with this token of the API; `None`: nothing.
+    fn scope(&self, token: &str) -> Option<Scope>;
+    /// Make a token for a program. It is told once and never again.
+    ///
+    /// # Errors
+    /// In words: a name that is none or is taken, too many, or the disk failed.
+    fn make_token<'a>(&'a self, name: &'a str, scope: Scope)
+    -> Pending<'a, Result<String, String>>;
     /// Look at everything that can be looked at now: what is known to be wrong, whether names are
     /// answered, and whether every smarthost lets us in (connect, TLS, login; no message). Takes as
     /// long as the slowest of them.
@@ -107,6 +175,8 @@ pub trait Office {
     /// the host name, and what a person configured. Others are refused, lest a stranger's name is
     /// pointed at us (DNS rebinding).
     fn hosts(&self) -> Vec<String>;
+    /// Our certificate is about to be shown: have the newest.
+    fn renew(&self) -> Pending<'_, ()>;
     /// Fit to take mail in and to pass it on?
     ///
     /// # Errors

@@ -23,7 +23,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 10] = [
+const ASSETS: [Asset; 11] = [
     asset!("/", "index.html", "text/html; charset=utf-8"),
     asset!("/style.css", "style.css", "text/css; charset=utf-8"),
     asset!("/kit.js", "kit.js", "text/javascript; charset=utf-8"),
@@ -32,6 +32,7 @@ const ASSETS: [Asset; 10] = [
     asset!("/settings.js", "settings.js", "text/javascript; charset=utf-8"),
     asset!("/signin.js", "signin.js", "text/javascript; charset=utf-8"),
     asset!("/domain.js", "domain.js", "text/javascript; charset=utf-8"),
+    asset!("/devices.js", "devices.js", "text/javascript; charset=utf-8"),
     asset!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     asset!("/icon.svg", "icon.svg", "image/svg+xml"),
 ];

@@ -3,9 +3,10 @@
 //! No chunked requests (411), no upgrades, no ranges; what is refused after part of it was read
 //! ends the connection.
 
-use super::http::{Head, Method, Refusal, Response, parse};
+use super::http::{Head, Method, Refusal, Response, Rest, parse};
 use crate::{
     limits,
+    relay::envelope::Octets,
     sys::{Pending, Stream, Sys},
     time::Wall,
 };
@@ -67,6 +68,11 @@ pub(super) async fn converse(
         stage(Stage::Busy);
         let sent = sys.within(limits::WEB_WRITE_WAIT, send(sys, &mut stream, &response, after));
         if !matches!(sent.await, Some(Ok(()))) {
+            return;
+        }
+        if let Some(Rest(octets)) = response.rest.as_ref().filter(|_| after.whole)
+            && send_rest(sys, &mut stream, &**octets).await.is_none()
+        {
             return;
         }
         if !after.keep {
@@ -237,7 +243,8 @@ async fn send(
         push(&mut head, "Cache-Control", "no-store");
     }
     if response.status != 304 {
-        push(&mut head, "Content-Length", &response.body.len().to_string());
+        let rest = response.rest.as_ref().map_or(0, |Rest(octets)| octets.size());
+        push(&mut head, "Content-Length", &(response.body.len() as u64 + rest).to_string());
     }
     if !after.keep {
         push(&mut head, "Connection", "close");
@@ -249,6 +256,17 @@ async fn send(
         stream.write_all(&response.body).await?;
     }
     stream.flush().await
+}
+
+/// All of what follows a body; `None`: it came to no end, and so must the connection.
+async fn send_rest(sys: &Sys, stream: &mut Box<dyn Stream>, octets: &dyn Octets) -> Option<()> {
+    let mut offset = 0;
+    while offset < octets.size() {
+        let chunk = octets.chunk(offset).await.ok().filter(|chunk| !chunk.is_empty())?;
+        sys.within(limits::WEB_WRITE_WAIT, stream.write_all(&chunk)).await?.ok()?;
+        offset += chunk.len() as u64;
+    }
+    sys.within(limits::WEB_WRITE_WAIT, stream.flush()).await?.ok()
 }
 
 /// One field. Nothing in a value can start another one.
@@ -295,6 +313,8 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        301 => "Moved Permanently",
+        303 => "See Other",
         304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",

@@ -154,7 +154,7 @@ impl Attempt {
         envelope.recipients = envelope
             .recipients
             .into_iter()
-            .flat_map(|recipient| match policy.report_targets(&recipient.to) {
+            .flat_map(|recipient| match policy.report_targets(&recipient.to, self.envelope.peer) {
                 Ok(targets) if !targets.is_empty() => targets
                     .into_iter()
                     .map(|t| Recipient { to: t.to, ..recipient.clone() })

@@ -102,6 +102,10 @@ impl Net for RealNet {
         netlink::attached()
     }
 
+    fn neighbours(&self) -> Vec<(IpAddr, [u8; 6])> {
+        netlink::neighbours()
+    }
+
     fn changes(&self) -> Option<Box<dyn Changes>> {
         // A sandbox may allow no such sockets.
         let notices = netlink::Notices::new(&self.reactor).ok()?;

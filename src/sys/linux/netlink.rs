@@ -28,10 +28,14 @@ const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_GETNEIGH: u16 = 30;
 const NLM_F_REQUEST: u16 = 0x1;
 const NLM_F_DUMP: u16 = 0x300;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
 const RTA_GATEWAY: u16 = 5;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_VIA: u16 = 18;
@@ -95,12 +99,20 @@ pub(super) fn attached() -> Attached {
     found.attached()
 }
 
+/// Who is on the same links, and under which hardware address; nobody where the kernel does not
+/// answer. [`limits::NEIGHBOURS`] at most.
+pub(super) fn neighbours() -> Vec<(IpAddr, [u8; 6])> {
+    let mut found = Found::default();
+    drop(dump(RTM_GETNEIGH, &mut found));
+    found.neighbours
+}
+
 /// Ask for all objects of a kind, of both families.
 fn dump(kind: u16, found: &mut Found) -> io::Result<()> {
     // NETLINK_ROUTE is protocol 0.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
     sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(Duration::from_secs(1)))?;
-    // nlmsghdr, and a zeroed rtmsg, which is no shorter than an ifaddrmsg.
+    // nlmsghdr, and a zeroed rtmsg, which is no shorter than an ifaddrmsg or an ndmsg.
     let mut request = [0_u8; 28];
     request[0..4].copy_from_slice(&28_u32.to_ne_bytes());
     request[4..6].copy_from_slice(&kind.to_ne_bytes());
@@ -131,6 +143,7 @@ struct Found {
     addresses: Vec<(IpAddr, u8)>,
     gateways: Vec<IpAddr>,
     own: Vec<IpAddr>,
+    neighbours: Vec<(IpAddr, [u8; 6])>,
 }
 
 impl Found {
@@ -144,6 +157,7 @@ impl Found {
                 Some(NLMSG_ERROR) | None => return More::Failed,
                 Some(RTM_NEWADDR) => self.take_address(message),
                 Some(RTM_NEWROUTE) => self.take_route(message),
+                Some(RTM_NEWNEIGH) => self.take_neighbour(message),
                 Some(_) => {}
             }
             messages = messages.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -168,6 +182,24 @@ impl Found {
             self.addresses.push((address, bits));
         }
         self.own.extend(local.or(address).filter(|own| subnet(*own, bits).is_some()));
+    }
+
+    /// `struct ndmsg`: family, three octets of padding, index, state, flags, type.
+    fn take_neighbour(&mut self, message: &[u8]) {
+        let Some(&family) = message.first() else { return };
+        let (mut address, mut mac) = (None, None);
+        for (kind, value) in Attributes(message.get(12..).unwrap_or_default()) {
+            match kind {
+                NDA_DST => address = ip(family, value),
+                NDA_LLADDR => mac = <[u8; 6]>::try_from(value).ok(),
+                _ => {}
+            }
+        }
+        // Loopback has one of zeroes.
+        let mac = mac.filter(|mac| *mac != [0; 6]);
+        if self.neighbours.len() < limits::NEIGHBOURS {
+            self.neighbours.extend(address.zip(mac));
+        }
     }
 
     /// `struct rtmsg`: family, length of the destination prefix, eight more octets.
@@ -427,6 +459,28 @@ mod tests {
     }
 
     #[test]
+    fn neighbours_have_a_hardware_address_and_no_more_are_kept_than_their_bound() {
+        let neighbour = |address: &[u8], family: u8, mac: &[u8]| {
+            let head = [family, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 1].to_vec();
+            let (to, mac) = (attribute(NDA_DST, address), attribute(NDA_LLADDR, mac));
+            message(RTM_NEWNEIGH, &[head, to, mac].concat())
+        };
+        let mut found = Found::default();
+        let mac = [0xb8, 0x27, 0xeb, 1, 2, 3];
+        assert_eq!(found.take(&neighbour(&[10, 0, 0, 1], AF_INET, &mac)), More::Comes);
+        found.take(&neighbour(&[0xfe; 16], AF_INET6, &mac));
+        found.take(&neighbour(&[127, 0, 0, 1], AF_INET, &[0; 6]));
+        found.take(&neighbour(&[10, 0, 0, 2], AF_INET, &[1; 20]));
+        found.take(&neighbour(&[10, 0, 0, 3], AF_INET, &[]));
+        let whom = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfe_u8; 16])];
+        assert_eq!(found.neighbours, whom.map(|address| (address, mac)));
+        for _ in 0..limits::NEIGHBOURS {
+            found.take(&neighbour(&[10, 0, 0, 1], AF_INET, &mac));
+        }
+        assert_eq!(found.neighbours.len(), limits::NEIGHBOURS);
+    }
+
+    #[test]
     fn a_captured_answer_is_understood() {
         // RTM_NEWADDR of 127.0.0.1/8 on lo, as Linux 6 on a little-endian machine sends it.
         if cfg!(target_endian = "big") {
@@ -469,6 +523,7 @@ mod tests {
         let mut found = Found::default();
         dump(RTM_GETADDR, &mut found).unwrap();
         dump(RTM_GETROUTE, &mut found).unwrap();
+        dump(RTM_GETNEIGH, &mut found).unwrap();
         assert!(attached().subnets.starts_with(&pairs(&[])));
         assert!(attached().subnets.contains(&pairs(&LOOPBACK)[0]));
     }

@@ -1,14 +1,14 @@
 //! Message octets on the wire: what is read after DATA and BDAT, what is written, and that nobody
 //! can see an end in it where there is none.
 
-use super::smtp_server::unstuffed;
+use super::smtp_server::{unstuffed, with_crlf};
 use crate::{input::Input, seeds as sown};
 use waypost::proto::smtp::data::{Found, Stuff, Unstuff};
 
 pub(crate) fn check(data: &[u8]) {
     let input = Input::new(data);
     let piece = 1 + input.choice(0) % 40;
-    for reader in [Unstuff::data(), Unstuff::chunks()] {
+    for reader in [Unstuff::data(), Unstuff::chunks(), Unstuff::line_feeds()] {
         let whole = read(reader, input.octets, usize::MAX);
         assert_eq!(read(reader, input.octets, 1), whole);
         assert_eq!(read(reader, input.octets, piece), whole);
@@ -17,6 +17,11 @@ pub(crate) fn check(data: &[u8]) {
     let (body, used, found) = read(Unstuff::data(), input.octets, usize::MAX);
     if found == Found::End {
         assert_eq!(unstuffed(&input.octets[..used]).as_ref(), Some(&body));
+    }
+    let (body, used, found) = read(Unstuff::line_feeds(), input.octets, usize::MAX);
+    if found == Found::End {
+        assert!(!input.octets[..used].contains(&b'\r'));
+        assert_eq!(unstuffed(&with_crlf(&input.octets[..used])).as_ref(), Some(&body));
     }
     let (mut body, _, found) = read(Unstuff::chunks(), input.octets, usize::MAX);
     if found == Found::More {
@@ -36,7 +41,7 @@ fn read(mut reader: Unstuff, octets: &[u8], piece: usize) -> (Vec<u8>, usize, Fo
     for part in octets.chunks(piece.min(octets.len().max(1))) {
         let before = body.len();
         let (n, found) = reader.decode(part, &mut body);
-        assert!(n <= part.len() && body.len() - before <= part.len() + 2);
+        assert!(n <= part.len() && body.len() - before <= part.len() * reader.growth() + 2);
         used += n;
         if found != Found::More {
             return (body, used, found);

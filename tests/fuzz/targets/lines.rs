@@ -60,7 +60,7 @@ fn commands(input: &Input<'_>) {
         Ok(Command::Mail(mail)) => mail_is_said_again(mail),
         Ok(Command::Rcpt(rcpt)) => rcpt_is_said_again(&rcpt, input.choice(0) & 1 == 1),
         Ok(Command::Ehlo(name) | Command::Helo(name)) => {
-            assert!((1..=limits::DOMAIN_BYTES).contains(&name.len()));
+            assert!(name.len() <= limits::DOMAIN_BYTES);
         }
         _ => {}
     }

@@ -74,6 +74,7 @@ impl<'a> Script<'a> {
             encrypted: flag(2),
             auth_in_clear: flag(3),
             auth: flag(4),
+            lenient: flag(5),
             size: input.one_of(1, &[1000, 100_000, 0, 5]),
             recipients: input.one_of(1, &[10, 100, 1]),
             bad_commands: input.one_of(1, &[10, 1000, 0]),
@@ -229,11 +230,11 @@ impl<'a> Stage<'a> {
                 assert!(self.known.recipients <= self.script.offer.recipients);
             }
             Ask::Data { .. } => assert!(self.known.recipients > 0 && self.known.data.is_none()),
-            Ask::Commit => self.check_message(),
+            Ask::Commit { .. } => self.check_message(),
             Ask::Reset => assert!(self.known.mail, "what is forgotten was known"),
             Ask::Body(_) => unreachable!("it was taken above"),
         }
-        if matches!(ask, Ask::Commit | Ask::Reset) {
+        if matches!(ask, Ask::Commit { .. } | Ask::Reset) {
             self.known = Known::default();
         }
         let data = matches!(ask, Ask::Data { .. }) && yes;
@@ -265,7 +266,7 @@ impl<'a> Stage<'a> {
     fn may_log_in(&self, user: &str, password: &str) {
         let offer = &self.script.offer;
         assert!(offer.auth && (self.session.encrypted() || offer.auth_in_clear));
-        assert!(!user.is_empty() && !password.is_empty());
+        assert!(!user.is_empty() && (offer.lenient || !password.is_empty()));
         assert!(!user.contains('\0') && !password.contains('\0'));
         assert!(!self.known.mail);
     }
@@ -277,13 +278,26 @@ impl<'a> Stage<'a> {
         let body = &self.known.body;
         assert!(!has_odd_line_end(body), "line ends are whole");
         let sent = &self.script.octets[start..end];
-        if dotted {
+        if dotted && !sent.contains(&b'\r') {
+            assert!(self.script.offer.lenient, "of strangers nothing is overlooked");
+            assert_eq!(unstuffed(&with_crlf(sent)).as_ref(), Some(body), "LF stands for CRLF");
+        } else if dotted {
             assert_eq!(unstuffed(sent).as_ref(), Some(body), "no octet is lost or made up");
         } else {
             let mut sent = sent.iter();
             assert!(body.iter().all(|b| sent.any(|s| s == b)), "no octet is made up");
         }
     }
+}
+
+/// Lines that end with LF alone, as they should end.
+pub(super) fn with_crlf(octets: &[u8]) -> Vec<u8> {
+    let lines = octets.split_inclusive(|octet| *octet == b'\n');
+    let whole = lines.map(|line| match line.strip_suffix(b"\n") {
+        Some(line) => [line, b"\r\n"].concat(),
+        None => line.to_vec(),
+    });
+    whole.collect::<Vec<_>>().concat()
 }
 
 /// A CR or LF alone.

@@ -18,12 +18,13 @@ use std::{
 };
 use waypost::{
     config::Document,
-    relay::envelope::Id,
+    relay::envelope::{Id, Octets},
     serve::web::{
         Web,
         office::{
-            Action, AdminLogin, AdminState, Apply, Begun, Event, FindingRow, Keys, Message, Office,
-            Page, Problem, QueuePage, SettingRow, SignInHow, SignInRow, Status, UserChange, Which,
+            Action, AdminLogin, AdminState, Apply, Begun, Chart, DeviceRow, Event, FindingRow,
+            Keys, LogPart, Message, Office, Page, Problem, QueuePage, Scope, SettingRow, SignInHow,
+            SignInRow, Status, TranscriptRow, TrialAsked, TrialPart, UserChange, Which,
         },
     },
     sys::{Listener, Pending, Stream, TlsFacts},
@@ -230,6 +231,62 @@ impl Office for Desk {
     }
     fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
         at_once(vec![Event::default(); limit])
+    }
+    fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {
+        let octets = Rc::new(id.to_string().into_bytes()) as Rc<dyn Octets>;
+        at_once((self.0 & 1 == 1).then_some(octets))
+    }
+    fn devices(&self) -> Pending<'_, Vec<DeviceRow>> {
+        at_once(vec![DeviceRow::default()])
+    }
+    fn forget_device(&self, _: IpAddr) {}
+    fn transcripts(&self, id: Id) -> Vec<TranscriptRow> {
+        vec![TranscriptRow { at: None, text: id.to_string() }]
+    }
+    fn begin_trial(&self, asked: TrialAsked) -> Result<u64, Vec<Problem>> {
+        let problem = Problem { key: asked.route, words: asked.to };
+        if self.0 & 1 == 1 { Ok(1) } else { Err(vec![problem]) }
+    }
+    fn trial(&self, number: u64, _: usize) -> Pending<'_, Option<TrialPart>> {
+        at_once((number == 1).then(TrialPart::default))
+    }
+    fn open_relay(&self) -> Vec<FindingRow> {
+        vec![FindingRow::default()]
+    }
+    fn log(&self, after: u64) -> Pending<'_, LogPart> {
+        at_once(LogPart { lines: Vec::new(), last: after })
+    }
+    fn whole_log(&self) -> Pending<'_, String> {
+        at_once("event=started\n".into())
+    }
+    fn chart(&self) -> Chart {
+        Chart::default()
+    }
+    fn previous(&self) -> Option<String> {
+        None
+    }
+    fn undo(&self) -> Pending<'_, Result<(), Vec<Problem>>> {
+        at_once(Ok(()))
+    }
+    fn backup<'a>(&'a self, password: &'a str) -> Pending<'a, Result<Vec<u8>, String>> {
+        at_once(if self.0 & 1 == 1 { Ok(vec![7]) } else { Err(password.into()) })
+    }
+    fn restore<'a>(
+        &'a self,
+        file: &'a [u8],
+        password: &'a str,
+    ) -> Pending<'a, Result<(), Vec<Problem>>> {
+        let problem = Problem { key: String::new(), words: password.into() };
+        at_once(if file.is_empty() { Ok(()) } else { Err(vec![problem]) })
+    }
+    fn scope(&self, token: &str) -> Option<Scope> {
+        Scope::of(token)
+    }
+    fn make_token<'a>(&'a self, name: &'a str, _: Scope) -> Pending<'a, Result<String, String>> {
+        at_once(Err(name.into()))
+    }
+    fn renew(&self) -> Pending<'_, ()> {
+        at_once(())
     }
     fn document(&self) -> String {
         "{}".into()

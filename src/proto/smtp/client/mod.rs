@@ -16,10 +16,12 @@ mod login;
 mod message;
 mod offer;
 mod plan;
+mod spoken;
 mod transaction;
 
 pub use message::{Forward, Outgoing, Reporter, Takes};
 pub use plan::{Chunking, Login, LoginPlan, Plan, Security};
+pub use spoken::Spoken;
 
 use crate::{
     limits,
@@ -98,6 +100,7 @@ pub struct Session {
     /// The server offers CHUNKING and does not know BDAT.
     lied: bool,
     login: login::Progress,
+    record: spoken::Record,
     /// The message in flight.
     transaction: Option<Box<Transaction>>,
 }
@@ -157,6 +160,7 @@ impl Session {
             used: false,
             lied: false,
             login: login::Progress::default(),
+            record: spoken::Record::default(),
             transaction: None,
         }
     }
@@ -197,7 +201,17 @@ impl Session {
         Takes { eight_bit: self.offered.eight_bit, utf8: self.offered.utf8 }
     }
 
+    /// What was said since this was last asked, but for the octets of messages and for proofs.
+    pub fn take_spoken(&mut self) -> Vec<Spoken> {
+        self.record.take()
+    }
+
     fn say(&mut self, line: &str, state: State) {
+        if matches!(state, State::Login(_)) {
+            self.record.proof(line);
+        } else {
+            self.record.us(line);
+        }
         self.pipe.output.extend_from_slice(line.as_bytes());
         self.pipe.output.extend_from_slice(b"\r\n");
         self.state = state;
@@ -211,6 +225,7 @@ impl Session {
     /// `last`: the words of the last line as they came.
     fn hear(&mut self, reply: &PeerReply, last: &str) {
         self.greeted = true;
+        self.record.server(&reply.text);
         // RFC 5321 §3.8: it may come at any time, and the server is gone.
         if reply.code == 421 && !matches!(self.state, State::Quit) {
             return self.end(reply.outcome(&self.plan.host));
@@ -354,7 +369,9 @@ impl Session {
         } else if transaction.awaits_chunks() {
             self.state = State::Body;
         } else {
+            let before = self.pipe.output.len();
             transaction.write_commands(&self.offered, &mut self.pipe.output);
+            self.record.commands(self.pipe.output.get(before..).unwrap_or_default());
         }
     }
 
@@ -376,7 +393,11 @@ impl Session {
             Need::Octets(offset) => return Some(Step::Ask(Ask::Chunk(offset))),
             Need::Room => return Some(Step::Write),
             Need::Reply => self.state = State::Chunk,
-            Need::Nothing => self.state = State::Final,
+            Need::Nothing => {
+                let size = transaction.content.size();
+                self.record.us(&format!("(the message, {size} octets)"));
+                self.state = State::Final;
+            }
             Need::Other => self.abort(),
         }
         None
@@ -424,6 +445,7 @@ impl Session {
     }
 
     fn garbled(&mut self, garbled: &Garbled) {
+        self.record.server(&format!("({garbled})"));
         self.end(self.nonsense(&garbled.to_string()));
     }
 

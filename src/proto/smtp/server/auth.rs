@@ -1,6 +1,6 @@
 //! STARTTLS (RFC 3207) and AUTH (RFC 4954).
 
-use super::{Ask, Asked, Hello, Session, State, Then, replies};
+use super::{Ask, Asked, Dialect, Hello, Session, State, Then, replies};
 use crate::{
     limits,
     proto::{machine::Step, sasl},
@@ -34,7 +34,9 @@ impl Session {
     pub(super) fn auth(&mut self, mechanism: &str, initial: Option<&str>) -> Option<Step<Ask>> {
         let auth = match mechanism {
             _ if !self.offer.auth => return self.failed(&replies::NO_AUTH),
-            _ if self.hello != Hello::Ehlo => return self.failed(&replies::NO_HELLO),
+            _ if self.hello != Hello::Ehlo && !self.overlooks(Dialect::NoGreeting) => {
+                return self.failed(&replies::NO_HELLO);
+            }
             _ if self.user.is_some() || self.transaction.is_some() => {
                 return self.failed(&replies::AUTH_NOT_NOW);
             }
@@ -84,6 +86,7 @@ impl Session {
             Auth::Plain => sasl::decode_plain(response),
             Auth::LoginPassword(user) => sasl::decode_login(response).map(|pass| (user, pass)),
             Auth::LoginUser => match sasl::decode_login(response) {
+                Ok(user) if user.is_empty() => Err(sasl::Unreadable),
                 Ok(user) => {
                     self.prompt(Auth::LoginPassword(user));
                     return None;
@@ -92,6 +95,9 @@ impl Session {
             },
         };
         match pair {
+            Ok((_, password)) if password.is_empty() && !self.overlooks(Dialect::NoPassword) => {
+                self.failed(&replies::AUTH_UNREADABLE)
+            }
             Ok((user, password)) => {
                 Some(self.ask(Asked::Login(user.clone()), Ask::Login { user, password }))
             }

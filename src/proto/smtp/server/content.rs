@@ -1,7 +1,7 @@
 //! The octets of a message: DATA up to the final dot (RFC 5321 §4.1.1.4), or BDAT in chunks (RFC
 //! 3030).
 
-use super::{Ask, Asked, Session, State, Then, replies};
+use super::{Ask, Asked, Session, State, Then, dialect::Ends, replies};
 use crate::{
     limits,
     proto::{
@@ -22,8 +22,10 @@ pub(super) struct Data {
 }
 
 impl Data {
-    pub(super) fn new() -> Data {
-        Data { reader: Unstuff::data(), refusal: None, ended: false, then: Then::Command }
+    /// Of a session whose lines end so.
+    pub(super) fn new(ends: Ends) -> Data {
+        let reader = if ends == Ends::Lf { Unstuff::line_feeds() } else { Unstuff::data() };
+        Data { reader, refusal: None, ended: false, then: Then::Command }
     }
 }
 
@@ -84,7 +86,8 @@ impl Session {
                 None => Some(self.commit()),
             };
         }
-        let input = self.pipe.input.get(..limits::CHUNK_BYTES).unwrap_or(&self.pipe.input);
+        let most = limits::CHUNK_BYTES / data.reader.growth();
+        let input = self.pipe.input.get(..most).unwrap_or(&self.pipe.input);
         if input.is_empty() {
             self.state = State::Data(data);
             return Some(Step::Read);
@@ -229,6 +232,7 @@ impl Session {
     /// The handler has it now: the transaction is over, whatever it answers.
     fn commit(&mut self) -> Step<Ask> {
         self.transaction = None;
-        self.ask(Asked::Commit, Ask::Commit)
+        let overlooked = self.overlooked.clone();
+        self.ask(Asked::Commit, Ask::Commit { overlooked })
     }
 }

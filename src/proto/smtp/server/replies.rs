@@ -23,6 +23,7 @@ pub(super) const LOGIN_OK: Reply = Reply::new(235, Status::new(Class::Success, 7
 pub(super) const LINE_TOO_LONG: Reply = Reply::new(500, BAD_SYNTAX, "Line too long");
 pub(super) const BARE: Reply = Reply::new(500, BAD_SYNTAX, "A line ends in CR LF, and only there");
 pub(super) const NO_HELLO: Reply = Reply::new(503, BAD_COMMAND, "Say EHLO first");
+pub(super) const NO_NAME: Reply = Reply::new(501, BAD_ARGUMENT, "An argument is missing");
 pub(super) const NO_MAIL: Reply = Reply::new(503, BAD_COMMAND, "Say MAIL first");
 pub(super) const NO_RCPT: Reply = Reply::new(503, BAD_COMMAND, "Say RCPT first");
 pub(super) const NESTED: Reply = Reply::new(503, BAD_COMMAND, "A transaction is open");

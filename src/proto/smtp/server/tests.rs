@@ -10,6 +10,7 @@ fn offer() -> Offer {
         starttls: true,
         encrypted: false,
         auth_in_clear: true,
+        lenient: false,
         auth: true,
         size: 400,
         recipients: 3,
@@ -189,6 +190,7 @@ fn whatever_a_client_sends_in_whatever_pieces_goes_the_same_way() {
     let mut committed = 0;
     for round in 0..10_000 {
         let wire = random_wire(&mut dice);
+        let offer = || Offer { lenient: round % 2 == 1, ..offer() };
         let whole = converse(offer(), &wire, &[usize::MAX]);
         let pieces: Vec<usize> = (0..4).map(|_| 1 + dice.below(9)).collect();
         let torn = converse(offer(), &wire, &pieces);
@@ -199,7 +201,7 @@ fn whatever_a_client_sends_in_whatever_pieces_goes_the_same_way() {
             wire.escape_ascii()
         );
         check_transactions(&whole, &wire);
-        committed += whole.asks.iter().filter(|ask| matches!(ask, Ask::Commit)).count();
+        committed += whole.asks.iter().filter(|ask| matches!(ask, Ask::Commit { .. })).count();
     }
     assert!(committed > 1_000, "only {committed} messages: the dice do not reach far enough");
 }
@@ -232,7 +234,7 @@ fn check_transactions(story: &Story, wire: &[u8]) {
                     context()
                 );
             }
-            Ask::Commit => {
+            Ask::Commit { .. } => {
                 assert!(open && data, "{}", context());
                 open = false;
             }

@@ -166,6 +166,22 @@ pub(super) async fn naming(sys: &Sys, names: &[String], most: usize) -> io::Resu
     }
 }
 
+/// The newest blocks, up to `before` (that one not among them), newest first: number and lines, at
+/// most [`limits::HISTORY_BLOCKS_AT_A_TIME`].
+///
+/// # Errors
+/// The index cannot be read.
+pub(super) async fn newest(sys: &Sys, before: u64) -> io::Result<Vec<(u64, String)>> {
+    let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
+    let (key, limit) = (last.to_be_bytes(), limits::HISTORY_BLOCKS_AT_A_TIME);
+    let range = Range { prefix: &[], from: Some(&key), order: Order::Falling, limit };
+    let found = sys.index.scan(EVENTS, range).await?;
+    let block = |(key, lines): (Vec<u8>, Vec<u8>)| {
+        Some((number(&key)?, String::from_utf8(lines).unwrap_or_default()))
+    };
+    Ok(found.into_iter().filter_map(block).collect())
+}
+
 /// The lines of a block; empty where it is gone.
 ///
 /// # Errors

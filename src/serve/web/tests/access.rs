@@ -35,7 +35,10 @@ fn without_login_every_route_refuses_but_those_marked_open() {
             "/settings.js",
             "/signin.js",
             "/domain.js",
+            "/devices.js",
             "/icon.svg",
+            "/plain",
+            "/plain",
             "/healthz",
             "/api/session",
             "/api/setup",
@@ -200,7 +203,7 @@ fn a_wrong_password_opens_nothing_and_guessing_must_wait() {
     let house = House::new();
     let wrong = house.browser().ask("POST", "/api/login", Some(json!({ "password": "wrong" })));
     assert_eq!((wrong.status, wrong.field("Set-Cookie")), (403, None));
-    let guesser = house.browser_from(Some("192.0.2.66:1"));
+    let guesser = house.browser_from(Some("192.168.7.66:1"));
     let reply = guesser.ask("POST", "/api/login", Some(json!({ "password": "correct horse" })));
     assert_eq!((reply.status, reply.field("Retry-After")), (429, Some("7")));
 }

@@ -3,7 +3,7 @@
 use super::*;
 use std::io::Read;
 
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/kit.js", "text/javascript; charset=utf-8", include_str!("../page/kit.js")),
@@ -11,6 +11,7 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/people.js", "text/javascript; charset=utf-8", include_str!("../page/people.js")),
     ("/settings.js", "text/javascript; charset=utf-8", include_str!("../page/settings.js")),
     ("/signin.js", "text/javascript; charset=utf-8", include_str!("../page/signin.js")),
+    ("/devices.js", "text/javascript; charset=utf-8", include_str!("../page/devices.js")),
     ("/domain.js", "text/javascript; charset=utf-8", include_str!("../page/domain.js")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("../page/app.js")),
     ("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),

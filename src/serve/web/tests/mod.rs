@@ -5,6 +5,7 @@ mod access;
 mod assets;
 mod bounds;
 mod relay;
+mod tools;
 mod world;
 
 use super::Web;
@@ -160,6 +161,7 @@ fn nothing_from_elsewhere_is_named_in_the_page() {
         "/settings.js",
         "/signin.js",
         "/domain.js",
+        "/devices.js",
     ] {
         let body = house.plain("GET", path).body;
         for forbidden in

@@ -2,17 +2,18 @@
 //! to look at.
 
 use crate::{
-    relay::envelope::Id,
+    relay::envelope::{Id, Octets},
     serve::web::office::{
-        Action, AdminLogin, AdminState, Apply, Begun, Event, FindingRow, KeyRow, Keys, Message,
-        Office, Page, Problem, PublishRow, QueuePage, RecipientRow, RecipientState, Row,
-        SettingRow, SignInHow, SignInRow, State, Status, UserChange, Which,
+        Action, AdminLogin, AdminState, Apply, Begun, Chart, DeviceRow, Event, FindingRow, KeyRow,
+        Keys, LogLine, LogPart, Message, Office, Page, Problem, PublishRow, QueuePage,
+        RecipientRow, RecipientState, RefusalRow, Row, Scope, SettingRow, SignInHow, SignInRow,
+        State, Status, Tallied, TranscriptRow, TrialAsked, TrialPart, TrialStep, UserChange, Which,
     },
     sys::Pending,
     time::Wall,
 };
 use futures_lite::future::yield_now;
-use std::{cell::RefCell, future::ready, net::IpAddr, time::Duration};
+use std::{cell::RefCell, future::ready, net::IpAddr, rc::Rc, time::Duration};
 
 /// What a stranger may have put into every text of a message.
 pub(super) const HOSTILE: &str =
@@ -43,6 +44,11 @@ impl Relay {
         self.done.borrow_mut().push(what);
         Box::pin(ready(answer))
     }
+}
+
+/// A message of some chunks.
+pub(super) fn large() -> Vec<u8> {
+    b"Subject: x\r\n\r\n0123456789\r\n".repeat(5000)
 }
 
 pub(super) fn row() -> Row {
@@ -104,6 +110,84 @@ impl Office for Relay {
     }
     fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
         self.note(format!("recent {limit}"), Vec::new())
+    }
+    fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {
+        let octets = (id == Id::new(7)).then(|| Rc::new(large()) as Rc<dyn Octets>);
+        Box::pin(ready(octets))
+    }
+    fn devices(&self) -> Pending<'_, Vec<DeviceRow>> {
+        let refusal = RefusalRow { reply: HOSTILE.into(), ..RefusalRow::default() };
+        let row = DeviceRow {
+            helo: HOSTILE.into(),
+            host: HOSTILE.into(),
+            last_refusal: Some(refusal),
+            ..DeviceRow::default()
+        };
+        Box::pin(ready(vec![row]))
+    }
+    fn forget_device(&self, address: IpAddr) {
+        self.done.borrow_mut().push(format!("forget_device {address}"));
+    }
+    fn transcripts(&self, _: Id) -> Vec<TranscriptRow> {
+        vec![TranscriptRow { at: None, text: HOSTILE.into() }]
+    }
+    fn begin_trial(&self, asked: TrialAsked) -> Result<u64, Vec<Problem>> {
+        let problem = Problem { key: "to".into(), words: HOSTILE.into() };
+        let answer = if asked.to.contains('@') { Ok(3) } else { Err(vec![problem]) };
+        let what = format!("begin_trial {} {} {}", asked.route, asked.to, asked.from);
+        self.done.borrow_mut().push(what);
+        answer
+    }
+    fn trial(&self, number: u64, since: usize) -> Pending<'_, Option<TrialPart>> {
+        let step = TrialStep { words: HOSTILE.into(), ..TrialStep::default() };
+        let part = TrialPart { steps: vec![step], over: true, code: "7ZK3".into() };
+        self.note(format!("trial {number} {since}"), (number == 3 || number == 7).then_some(part))
+    }
+    fn open_relay(&self) -> Vec<FindingRow> {
+        vec![FindingRow { words: HOSTILE.into(), ..FindingRow::default() }]
+    }
+    fn log(&self, after: u64) -> Pending<'_, LogPart> {
+        let line = LogLine { at: None, text: HOSTILE.into() };
+        Box::pin(ready(LogPart { lines: vec![line], last: after + 1 }))
+    }
+    fn whole_log(&self) -> Pending<'_, String> {
+        Box::pin(ready(HOSTILE.into()))
+    }
+    fn chart(&self) -> Chart {
+        Chart { hours: vec![Tallied::default(); 24], days: Vec::new() }
+    }
+    fn previous(&self) -> Option<String> {
+        Some(HOSTILE.into())
+    }
+    fn undo(&self) -> Pending<'_, Result<(), Vec<Problem>>> {
+        self.note("undo".into(), Ok(()))
+    }
+    fn backup<'a>(&'a self, password: &'a str) -> Pending<'a, Result<Vec<u8>, String>> {
+        let answer = if password.is_empty() { Err(HOSTILE.into()) } else { Ok(vec![0, 255, 10]) };
+        self.note("backup".into(), answer)
+    }
+    fn restore<'a>(
+        &'a self,
+        file: &'a [u8],
+        password: &'a str,
+    ) -> Pending<'a, Result<(), Vec<Problem>>> {
+        let problem = Problem { key: String::new(), words: HOSTILE.into() };
+        let answer = if file == [0, 255, 10] { Ok(()) } else { Err(vec![problem]) };
+        self.note(format!("restore {} {password}", file.len()), answer)
+    }
+    fn scope(&self, token: &str) -> Option<Scope> {
+        token.strip_prefix("wp_").and_then(Scope::of)
+    }
+    fn make_token<'a>(
+        &'a self,
+        name: &'a str,
+        scope: Scope,
+    ) -> Pending<'a, Result<String, String>> {
+        let answer = if name.is_empty() { Err(HOSTILE.into()) } else { Ok("wp_x".into()) };
+        self.note(format!("make_token {name} {}", scope.word()), answer)
+    }
+    fn renew(&self) -> Pending<'_, ()> {
+        Box::pin(ready(()))
     }
     fn document(&self) -> String {
         self.document.borrow().clone()
@@ -188,7 +272,7 @@ impl Office for Relay {
     ) -> Pending<'a, AdminLogin> {
         Box::pin(async move {
             yield_now().await;
-            if peer == Some([192, 0, 2, 66].into()) {
+            if peer == Some([192, 168, 7, 66].into()) {
                 return AdminLogin::Throttled(7);
             }
             let right = self.password.borrow().as_deref() == Some(password);

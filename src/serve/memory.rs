@@ -1,0 +1,33 @@
+//! What is remembered in the index beside the history: who has come, and how much came and went.
+//! Written some time after something has changed, and at the end; without that it does not wake.
+
+use super::relay::Relay;
+use crate::limits;
+
+/// Keep the index up to date for ever.
+pub(super) async fn keep(relay: &Relay) {
+    let sys = &relay.sys;
+    relay.clients.load(sys).await;
+    relay.tally.load(sys).await;
+    loop {
+        let seen = relay.clients.work().count();
+        if !relay.clients.has_changed() {
+            relay.clients.work().past(seen).await;
+        }
+        // Twice within an hour at least, so that what came is counted for the right one.
+        sys.sleep(limits::CLIENTS_WAIT).await;
+        write(relay).await;
+    }
+}
+
+/// What has changed goes to the index. Where that fails it is only forgotten with the process: the
+/// index tells of its own troubles.
+pub(super) async fn write(relay: &Relay) {
+    relay.count_up();
+    let mut changes = relay.clients.changes();
+    changes.append(&mut relay.tally.changes());
+    if !changes.is_empty() {
+        let apply = relay.sys.index.apply(changes);
+        drop(relay.sys.within(limits::CLIENTS_INDEX_WAIT, apply).await);
+    }
+}

@@ -45,6 +45,8 @@ pub const CLIENTS: usize = 256;
 pub const CLIENTS_STRANGE: usize = 64;
 /// Characters of each thing that a client has said, and of each that was said to it.
 pub const CLIENT_TEXT_CHARS: usize = 120;
+/// For so long a refusal with its reason is not replaced by one without.
+pub const CLIENT_REFUSAL_WAIT: Duration = Duration::from_mins(1);
 /// Repairs of a client's last message that are remembered.
 pub const CLIENT_REPAIRS: usize = 12;
 /// From the first change of what is remembered of clients until it goes to the index.

@@ -133,6 +133,14 @@ impl Clients {
     pub fn refused(&self, sys: &Sys, visit: Visit<'_>, refused: &Refused) {
         self.change(sys, visit, |client, now| {
             client.refused += 1;
+            // What follows a refusal ("no valid recipients") explains less than that.
+            let before =
+                client.last_refusal.as_ref().filter(|(_, before)| !before.reason.is_empty());
+            let just = limits::CLIENT_REFUSAL_WAIT.as_secs();
+            let explained = before.and_then(|(at, _)| at.ago(sys)).is_some_and(|ago| ago < just);
+            if refused.reason.is_empty() && explained {
+                return;
+            }
             let cut = |text: &str| text.chars().take(limits::CLIENT_TEXT_CHARS).collect();
             let refused = Refused {
                 reply: cut(&refused.reply),

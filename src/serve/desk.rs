@@ -14,8 +14,7 @@ use super::{
         Action, AdminLogin, AdminState, Apply, Begun, Chart, Counts, DeviceRow, Door, Event,
         FindingRow, Keys, Last, LogLine, LogPart, Message, Office, Page, Problem, PublishRow,
         QueuePage, Queued, RecipientRow, RecipientState, Row, Scope, SettingRow, SignInHow,
-        SignInRow, Spool, State, Status, Tallied, TranscriptRow, TrialAsked, TrialPart, UserChange,
-        Which,
+        SignInRow, Spool, State, Status, TranscriptRow, TrialAsked, TrialPart, UserChange, Which,
     },
 };
 use crate::{
@@ -33,7 +32,6 @@ use crate::{
         queue::{self, Item},
         refusal,
         route::{self, Destination, Hop, Whence},
-        tally,
         trace::{self, Dated},
         transcripts::Transcript,
     },
@@ -464,17 +462,8 @@ impl Office for Desk {
     fn chart(&self) -> Chart {
         self.relay.count_up();
         let wall = self.relay.sys.clock.wall();
-        let tallied = |[received, delivered, bounced, refused]: tally::Counts| Tallied {
-            received,
-            delivered,
-            bounced,
-            refused,
-        };
         let tally = &self.relay.tally;
-        Chart {
-            hours: tally.hours(wall).into_iter().map(tallied).collect(),
-            days: tally.days(wall).into_iter().map(tallied).collect(),
-        }
+        Chart { hours: tally.hours(wall), days: tally.days(wall) }
     }
 
     fn previous(&self) -> Option<String> {

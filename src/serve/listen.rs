@@ -23,7 +23,7 @@ use crate::{
     },
     sys::{Listener, Pending, Signal, Stream},
 };
-use futures_lite::{AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -287,7 +287,18 @@ impl Hall {
         }
         relay.tell(Event::new("refused").with("peer", words(peer)).with("reply", &reply));
         let line = format!("{reply}\r\n");
-        let say = stream.write_all(line.as_bytes());
+        let last = reply == BLOCKED;
+        let say = async {
+            stream.write_all(line.as_bytes()).await?;
+            if last {
+                // A device of the house should hear it: closing over what it has said already
+                // would reset the connection, and the reply be lost.
+                stream.close().await?;
+                let mut heard = [0; 512];
+                while stream.read(&mut heard).await? > 0 {}
+            }
+            std::io::Result::Ok(())
+        };
         let _said_or_not = relay.sys.within(limits::REFUSAL_WAIT, say).await;
     }
 

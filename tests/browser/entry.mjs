@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { glimpse, heading, logIn, setUp } from "./trial.mjs";
+import { glimpse, heading, later, logIn, setUp } from "./trial.mjs";
 import { PASSWORD, until } from "./world.mjs";
 
 export default function chapter(test) {
@@ -12,7 +12,7 @@ export default function chapter(test) {
     const page = await t.window(relay);
     await page.goto(relay.url);
     await setUp(page, relay.code);
-    await heading(page, "Ready for mail.").waitFor();
+    await later(page);
     const text = await readFile(path.join(relay.data, "waypost.json"), "utf8");
     assert.ok(!text.includes(PASSWORD), "the password is in the file");
     // Nothing that a script could read logs one in.
@@ -28,7 +28,7 @@ export default function chapter(test) {
     assert.equal(await page.getByLabel("Setup code").inputValue(), relay.code);
     await page.getByLabel("New password").fill(PASSWORD);
     await page.getByLabel("New password").press("Enter");
-    await heading(page, "Ready for mail.").waitFor();
+    await later(page);
     assert.ok(!page.url().includes(relay.code));
   });
 
@@ -42,7 +42,7 @@ export default function chapter(test) {
     await page.getByText("The password needs at least 8 characters.").waitFor();
     assert.equal((await relay.ask("GET", "/api/session")).data.state, "setup");
     await setUp(page, relay.code);
-    await heading(page, "Ready for mail.").waitFor();
+    await later(page);
   });
 
   test("who guesses setup codes must wait, and is told so", async (t) => {

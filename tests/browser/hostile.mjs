@@ -36,7 +36,7 @@ async function assertOnlyText(page, where) {
       .map((e) => e.outerHTML.slice(0, 100)),
     links: [...document.querySelectorAll("a[href]")]
       .map((e) => e.getAttribute("href"))
-      .filter((href) => !href.startsWith("#")),
+      .filter((href) => !/^#|^\/api\/(queue\/\w{10}\/message|log\/all)$/.test(href)),
   }));
   assert.deepEqual(found, { ran: undefined, strange: [], handlers: [], links: [] }, where);
 }
@@ -56,7 +56,7 @@ export default function chapter(test) {
     const page = await t.page(relay, "", { width: 320, height: 700 });
     const look = async (place) => {
       await page.goto(relay.url + "/#/" + place);
-      await page.locator("main :is(.card, .hero)").first().waitFor();
+      await page.locator("main :is(.card, .hero):visible").first().waitFor();
       return place;
     };
     const ids = [];
@@ -78,10 +78,21 @@ export default function chapter(test) {
       await look("queue/" + id);
       await page.getByText("What happened so far").waitFor();
       await page.locator("summary").last().click();
+      await page.locator("summary", { hasText: "What was said" }).click();
+      await page.locator("pre", { hasText: "S: 451" }).waitFor();
       await assertOnlyText(page, "message with " + text);
       await assertFits(page, "message with " + text);
     }
-    for (const place of ["", "queue", "find", "find/friend%40far.example", "test", "settings"]) {
+    for (const place of [
+      "",
+      "queue",
+      "find",
+      "find/friend%40far.example",
+      "devices",
+      "test",
+      "settings",
+      "care",
+    ]) {
       await look(place);
       if (place === "queue")
         await until(async () => (await page.locator("a.item").count()) === CORPUS.length, "rows");
@@ -109,9 +120,10 @@ export default function chapter(test) {
       const to = quoted(text).replace("far.example", "relay.example.org");
       await submit(relay, { to, helo: text.replace(/[^\x21-\x7e]/g, "") || "x" }).catch(() => {});
     }
-    for (const place of ["", "find"]) {
+    for (const place of ["", "find", "devices", "care"]) {
       await page.goto(relay.url + "/#/" + place);
-      await page.locator(".line > li").first().waitFor();
+      const ready = { devices: ".device", care: ".log" }[place] || ".line > li";
+      await page.locator(ready).first().waitFor();
       await assertOnlyText(page, place);
       await assertFits(page, place);
     }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import path from "node:path";
-import { OUT, heading, misfits, setUp, through, trouble, violations } from "./trial.mjs";
+import { OUT, heading, later, misfits, setUp, through, trouble, violations } from "./trial.mjs";
 import { say, submit, until } from "./world.mjs";
 
 const GREY = "451 4.7.1 Greylisted, please come back in 5 minutes";
@@ -158,7 +158,7 @@ export default function chapter(test) {
       await page.getByText("That is not the setup code.").waitFor();
       await check("setup-wrong");
       await setUp(page, relay.code);
-      await heading(page, "Ready for mail.").waitFor();
+      await later(page);
       await check("home-fresh");
       await page.goto(relay.url + "/#/queue");
       await page.getByText("Nothing is waiting").waitFor();
@@ -223,7 +223,7 @@ export default function chapter(test) {
     const page = await t.window(relay);
     await page.goto(relay.url, { waitUntil: "networkidle" });
     await setUp(page, relay.code);
-    await heading(page, "Ready for mail.").waitFor();
+    await later(page);
     await page.waitForLoadState("networkidle");
     const loaded = await Promise.all(page.answers);
     const sizes = await Promise.all(loaded.map(({ response }) => response.request().sizes()));

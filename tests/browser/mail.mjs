@@ -129,7 +129,7 @@ export default function chapter(test) {
     const failed = told.find(([kind]) => kind === "failed");
     assert.ok(failed[1].includes(NEVER), failed[1]);
     const report = told.find(([kind]) => kind === "bounced")[1].match(/[0-9A-Z]{10}/)[0];
-    await page.getByLabel("Address, Message-ID or queue id").fill(report);
+    await page.getByLabel("Address, device, subject or id").fill(report);
     await page.getByRole("button", { name: "Find" }).click();
     await page.getByRole("heading", { name: "for " + report }).waitFor();
     assert.ok((await story(page)).some(([kind]) => kind === "delivered"));
@@ -145,14 +145,14 @@ export default function chapter(test) {
     await until(async () => (await page.locator(".line > li").count()) >= 4, "the latest");
     const asked = [one.id, one.messageId, "<" + one.messageId + ">", "friend@far.example"];
     for (const query of [...asked, "Camera@Home.example", " " + one.id.toLowerCase() + " "]) {
-      await page.getByLabel("Address, Message-ID or queue id").fill(query);
+      await page.getByLabel("Address, device, subject or id").fill(query);
       await page.getByRole("button", { name: "Find" }).click();
       await page.getByRole("heading", { name: "for " + query.trim() }).waitFor();
       const told = (await story(page)).map(([, words]) => words).join("\n");
       assert.ok(told.includes("friend@far.example"), query);
       assert.ok(!told.includes("somebody.else"), query);
     }
-    await page.getByLabel("Address, Message-ID or queue id").fill("unknown@far.example");
+    await page.getByLabel("Address, device, subject or id").fill("unknown@far.example");
     await page.keyboard.press("Enter");
     await page.getByText("Nothing is known about “unknown@far.example”.").waitFor();
     // The address of the window is one of this search: it can be kept and shared.

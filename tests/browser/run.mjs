@@ -8,6 +8,7 @@ import { mkdirSync } from "node:fs";
 import domain from "./domain.mjs";
 import doors from "./doors.mjs";
 import entry from "./entry.mjs";
+import first from "./first.mjs";
 import hostile from "./hostile.mjs";
 import looks from "./looks.mjs";
 import mail from "./mail.mjs";
@@ -27,7 +28,7 @@ for (const [signal, code] of [
 const PATIENCE = 120000;
 
 const cases = [];
-for (const chapter of [entry, mail, vitals, settings, signin, domain, hostile, doors, looks])
+for (const chapter of [entry, first, mail, vitals, settings, signin, domain, hostile, doors, looks])
   chapter((name, work) => cases.push({ name, work }));
 const words = process.argv.slice(2);
 const chosen = cases.filter(({ name }) => !words.length || words.some((w) => name.includes(w)));

@@ -130,6 +130,12 @@ export async function setUp(page, code, password = PASSWORD) {
   await page.getByRole("button", { name: "Start" }).click();
 }
 
+/** Leave what comes after that, and go Home. */
+export async function later(page) {
+  await page.getByRole("button", { name: "Do this later" }).click();
+  await heading(page, "Ready for mail.").waitFor();
+}
+
 export async function logIn(page, password = PASSWORD) {
   await page.getByLabel("Password").fill(password);
   await page.getByRole("button", { name: "Log in" }).click();

@@ -131,7 +131,8 @@ fn alone(rest: &str, command: Command) -> Result<Command, Refusal> {
     if rest.is_empty() { Ok(command) } else { Err(NEEDS_NONE.into()) }
 }
 
-/// The client's name, empty where it gives none, which RFC 5321 §4.1.4 forbids to check here: devices give odd ones.
+/// The client's name, empty where it gives none, which RFC 5321 §4.1.4 forbids to check here:
+/// devices give odd ones.
 fn name(rest: &str) -> Result<String, Refusal> {
     match rest.len() {
         0..=limits::DOMAIN_BYTES => Ok(rest.into()),

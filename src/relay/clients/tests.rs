@@ -38,6 +38,23 @@ fn the_last_of_each_kind_is_known_and_all_are_counted() {
 }
 
 #[test]
+fn what_follows_a_refusal_does_not_hide_why() {
+    let (world, sys) = World::new();
+    let clients = Clients::default();
+    let why = Refused { reason: "not trusted".into(), ..refused("550 no") };
+    let reply = || clients.get(peer(1)).and_then(|c| c.last_refusal).expect("refused").1.reply;
+    clients.refused(&sys, visit(1, false), &why);
+    world.now.set(Instant(59_999));
+    clients.refused(&sys, visit(1, false), &refused("554 none"));
+    assert_eq!(reply(), "550 no");
+    world.now.set(Instant(60_000));
+    clients.refused(&sys, visit(1, false), &refused("554 none"));
+    assert_eq!(reply(), "554 none");
+    clients.refused(&sys, visit(1, false), &why);
+    assert_eq!((reply().as_str(), clients.get(peer(1)).expect("known").refused), ("550 no", 4));
+}
+
+#[test]
 fn an_address_is_one_in_either_dress() {
     let (_world, sys) = World::new();
     let clients = Clients::default();

@@ -85,7 +85,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 63] = [
+pub(super) const ROUTES: [Route; 67] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -96,6 +96,10 @@ pub(super) const ROUTES: [Route; 63] = [
     get("/signin.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/domain.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/devices.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/trial.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/wizard.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/qr.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/care.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/plain", Access::Open, |w, v| Box::pin(w.plain(v))),
     Route { kind: Kind::Form, ..open_post("/plain", |w, v| Box::pin(w.plain_login(v))) },

@@ -7,8 +7,8 @@
 mod tools;
 
 pub use tools::{
-    Chart, DeviceRow, LogLine, LogPart, RefusalRow, Scope, Tallied, TranscriptRow, TrialAsked,
-    TrialPart, TrialStep,
+    Chart, DeviceRow, LogLine, LogPart, RefusalRow, Scope, TranscriptRow, TrialAsked, TrialPart,
+    TrialStep,
 };
 
 use crate::{

@@ -23,7 +23,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 11] = [
+const ASSETS: [Asset; 15] = [
     asset!("/", "index.html", "text/html; charset=utf-8"),
     asset!("/style.css", "style.css", "text/css; charset=utf-8"),
     asset!("/kit.js", "kit.js", "text/javascript; charset=utf-8"),
@@ -33,6 +33,10 @@ const ASSETS: [Asset; 11] = [
     asset!("/signin.js", "signin.js", "text/javascript; charset=utf-8"),
     asset!("/domain.js", "domain.js", "text/javascript; charset=utf-8"),
     asset!("/devices.js", "devices.js", "text/javascript; charset=utf-8"),
+    asset!("/trial.js", "trial.js", "text/javascript; charset=utf-8"),
+    asset!("/wizard.js", "wizard.js", "text/javascript; charset=utf-8"),
+    asset!("/qr.js", "qr.js", "text/javascript; charset=utf-8"),
+    asset!("/care.js", "care.js", "text/javascript; charset=utf-8"),
     asset!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     asset!("/icon.svg", "icon.svg", "image/svg+xml"),
 ];

@@ -216,13 +216,19 @@ async fn read_some(
     .await
 }
 
-/// Fields of every response: nothing from elsewhere is loaded, run, framed or told where we were.
+/// Fields of what is no page: it is what it says, and no page of its own.
+const GUARD: &str = "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\n";
+
+/// Fields of pages: nothing from elsewhere is loaded, run or framed, and nobody elsewhere is told
+/// where we were. A form says where it comes from, as far as we are concerned ourselves.
 const PROTECTION: &str = "Content-Security-Policy: default-src 'none'; script-src 'self'; \
     style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'none'\r\n\
     X-Content-Type-Options: nosniff\r\n\
     X-Frame-Options: DENY\r\n\
-    Referrer-Policy: no-referrer\r\n\
+    Referrer-Policy: same-origin\r\n\
     Cross-Origin-Resource-Policy: same-origin\r\n";
 
 async fn send(
@@ -249,7 +255,8 @@ async fn send(
     if !after.keep {
         push(&mut head, "Connection", "close");
     }
-    head.push_str(PROTECTION);
+    let is_page = response.field("Content-Type").is_some_and(|kind| kind.starts_with("text/html"));
+    head.push_str(if is_page { PROTECTION } else { GUARD });
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).await?;
     if after.whole && response.status != 304 {

@@ -115,26 +115,14 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// What came and went.
+/// What came and went: messages taken in, recipients delivered to or passed on, recipients given
+/// up, and refusals at the door.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Chart {
     /// The last 24 hours, the present one last; empty where the clock is not set.
-    pub hours: Vec<Tallied>,
+    pub hours: Vec<[u64; 4]>,
     /// The last 30 days (of UTC), today last.
-    pub days: Vec<Tallied>,
-}
-
-/// What came and went in some time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tallied {
-    /// Messages taken in.
-    pub received: u64,
-    /// Recipients delivered or passed on.
-    pub delivered: u64,
-    /// Recipients given up.
-    pub bounced: u64,
-    /// Refused at the door.
-    pub refused: u64,
+    pub days: Vec<[u64; 4]>,
 }
 
 /// What a token of the API is for.

@@ -17,9 +17,8 @@ import {
   session,
   size,
   span,
-  until,
+  timeline,
 } from "./kit.js";
-import { findView, messageView, queueView, testView, timeline } from "./mail.js";
 
 /** A service has sent the browser back here after signing in; its code is nothing for the history. */
 const returned = { address: /[?&]state=/.test(location.search) ? location.href : "" };
@@ -126,9 +125,24 @@ const PLACES = [
   ["", "home", "Home"],
   ["queue", "queue", "Queue"],
   ["find", "find", "Find"],
+  ["devices", "device", "Devices"],
   ["test", "test", "Test"],
   ["settings", "settings", "Settings"],
 ];
+
+/** What is loaded by the first who goes there: title, part, and how it is shown. */
+const mail = () => import("./mail.js");
+const PARTS = {
+  queue: ["Queue", mail, (it, view, id) => (id ? it.messageView(view, id) : it.queueView(view))],
+  find: ["What happened to my mail?", mail, (it, view, words) => it.findView(view, words)],
+  devices: ["Devices", () => import("./devices.js"), (it, view) => it.devicesView(view)],
+  test: ["Send a test", () => import("./trial.js"), (it, view) => it.testView(view)],
+  settings: ["Settings", () => import("./settings.js"), (it, view) => it.settingsView(view)],
+  start: ["Set up", () => import("./wizard.js"), (it, view, step) => it.wizardView(view, step)],
+  care: ["Care", () => import("./care.js"), (it, view) => it.careView(view)],
+  "sign-in": ["Sign in", () => import("./signin.js"), (it, view) => it.signInView(view, returned)],
+  domain: ["Will it arrive?", () => import("./domain.js"), (it, view, name) => it.domainView(view, name)],
+};
 
 function turn(event) {
   const path = location.hash.replace(/^#\/?/, "");
@@ -148,15 +162,10 @@ function turn(event) {
   open = new View();
   if (session.state === "setup") setupView(open);
   else if (session.state !== "ok") loginView(open);
-  else if (place === "queue") rest ? messageView(open, rest) : queueView(open);
-  else if (place === "find") findView(open, rest);
-  else if (place === "test") testView(open);
-  else if (place === "settings")
-    later(open, "Settings", () => import("./settings.js"), (it) => it.settingsView(open));
-  else if (place === "sign-in")
-    later(open, "Sign in", () => import("./signin.js"), (it) => it.signInView(open, returned));
-  else if (place === "domain")
-    later(open, "Will it arrive?", () => import("./domain.js"), (it) => it.domainView(open, rest));
+  else if (Object.hasOwn(PARTS, place)) {
+    const [title, load, show] = PARTS[place];
+    later(open, title, load, (it) => show(it, open, rest));
+  }
   else homeView(open);
   nav.hidden = session.state !== "ok";
   for (const link of nav.children) {
@@ -234,10 +243,11 @@ addEventListener("hashchange", turn);
 
 // ---- Before one is in ----
 
-function admitted(answer) {
+function admitted(answer, first) {
   session.token = answer.token;
   session.state = "ok";
   if (location.hash.startsWith("#setup=")) history.replaceState(null, "", "#/");
+  if (first) history.replaceState(null, "", "#/start");
   turn(true);
 }
 
@@ -296,9 +306,8 @@ function setupView(view) {
         "It takes the mail of your devices, keeps it safe, and gets it through. First, make this page yours.",
       ),
       form([username(), code, password, look], "Start", async () => {
-        admitted(
-          await post("/api/setup", { code: code.input.value, password: password.input.value }),
-        );
+        const asked = { code: code.input.value, password: password.input.value };
+        admitted(await post("/api/setup", asked), true);
       }),
     ),
   );
@@ -346,11 +355,12 @@ function homeView(view) {
   view.live(
     5,
     async () => {
-      const [status, recent] = await Promise.all([get("/api/status"), get("/api/recent?limit=6")]);
+      const asked = ["/api/status", "/api/recent?limit=6", "/api/chart"];
+      const [status, recent, charted] = await Promise.all(asked.map(get));
       if (status.now != null) session.skew = status.now - Date.now() / 1000;
-      return { status, events: recent.events };
+      return { status, events: recent.events, charted };
     },
-    ({ status, events }) => {
+    ({ status, events, charted }) => {
       session.onQueued(status.queued.total);
       const [tone, title, words] = judge(status);
       if (sentence !== title + words) {
@@ -373,6 +383,7 @@ function homeView(view) {
             "section",
             { class: "card" },
             h("h2", null, "Lately"),
+            chart(charted),
             events.length
               ? timeline(events)
               : h(
@@ -394,6 +405,7 @@ function problemNote({ key, words }) {
   const [place, name] = {
     spool: ["queue", "Look into the queue"],
     listen: ["settings", "Open the settings"],
+    devices: ["devices", "Look at the devices"],
     sign_in: ["sign-in", "Sign in"],
   }[/^routes\[/.test(key) ? "sign_in" : key] || [];
   const link = place && h("a", { href: "#/" + place, "data-key": "to-" + place }, name);
@@ -499,11 +511,43 @@ function lasts({ last_in, last_out, last_trouble, queued }) {
   );
 }
 
+/** Bars of what came in, an hour each, and a day each. */
+function chart({ hours, days }) {
+  const draw = (all, title, first, last) => {
+    // Taken in, delivered, bounced, refused.
+    const most = Math.max(1, ...all.map(([taken]) => taken));
+    const sum = all.reduce((total, [taken]) => total + taken, 0);
+    const refused = all.reduce((total, one) => total + one[3], 0);
+    const words = title + ": " + plural(sum, "message", "messages");
+    const bars = all.map(([taken]) => {
+      const bar = h("i", { class: taken ? "" : "none" });
+      bar.style.height = Math.max(2, Math.round((taken / most) * 40)) + "px";
+      return bar;
+    });
+    return h(
+      "figure",
+      { class: "chart" },
+      h("figcaption", { class: "small soft" }, words + (refused ? ", " + refused + " refused" : "")),
+      h("div", { class: "bars", "aria-hidden": "true" }, bars),
+      h("div", { class: "row between small soft", "aria-hidden": "true" }, h("span", null, first), h("span", null, last)),
+    );
+  };
+  return (
+    hours.length > 0 &&
+    h(
+      "div",
+      { class: "two charts" },
+      draw(hours, "Last day", "24 hours ago", "now"),
+      draw(days, "Last month", "30 days ago", "today"),
+    )
+  );
+}
+
 const port = (address) => address.slice(address.lastIndexOf(":") + 1);
 const isLocal = (address) => /^(127\.|\[::1\])/.test(address);
 
 /** What to type into a camera. */
-function typeIn(status) {
+export function typeIn(status) {
   const doors = (service) => status.listening.filter((door) => door.service === service);
   const ports = (service) => [...new Set(doors(service).map((door) => port(door.address)))];
   const server = status.addresses[0] || location.hostname;
@@ -551,6 +595,11 @@ function typeIn(status) {
         h("a", { href: "#/settings", "data-key": "doors" }, "settings"),
         ".",
       ),
+    h(
+      "p",
+      { class: "small" },
+      h("a", { href: "#/start/device", "data-key": "to-device" }, "Set up a device step by step"),
+    ),
     status.trusted.length > 0 &&
       h(
         "details",

@@ -258,3 +258,71 @@ export function copyButton(text, what) {
     icon("copy"),
   );
 }
+
+// ---- What happened ----
+
+export const TONES = {
+  accepted: "in",
+  delivered: "good",
+  deferred: "wait",
+  held: "wait",
+  "in-clear": "wait",
+  skipped: "wait",
+  "tls-failed": "wait",
+  bounced: "bad",
+  damaged: "bad",
+  dropped: "bad",
+  failed: "bad",
+  "login-failed": "bad",
+  lost: "bad",
+  refused: "bad",
+  trouble: "bad",
+  unsettled: "bad",
+};
+/** `login-failed` reads "Login failed". */
+const kind = (word) => word.charAt(0).toUpperCase() + word.slice(1).replace(/-/g, " ");
+
+/** Text that may change the direction of writing, but not that of its neighbours. */
+export const bdi = (text) => h("bdi", null, text);
+
+/** Events one below the other; those of the message `self` do not name it again. */
+export function timeline(events, self) {
+  return h(
+    "ol",
+    { class: "line" },
+    events.map((event) => {
+      const tone = TONES[event.event] || "plain";
+      return h(
+        "li",
+        null,
+        h("span", { class: "dot " + tone }, icon(tone)),
+        h(
+          "div",
+          null,
+          h("div", { class: "head" }, h("b", null, kind(event.event)), moment(event.at)),
+          h("p", null, event.words),
+          event.id &&
+            event.id !== self &&
+            h("a", { class: "ref", href: "#/find/" + encodeURIComponent(event.id) }, event.id),
+        ),
+      );
+    }),
+  );
+}
+
+export function nothing(tone, title, words) {
+  return h(
+    "div",
+    { class: "card empty" },
+    h("span", { class: "seal " + tone }, icon(tone)),
+    h("h2", null, title),
+    h("p", null, words),
+  );
+}
+
+/** Change the configuration: `change` gets a copy of it, and what it leaves is kept and in force. */
+export async function edit(change) {
+  const { data, tag } = await ask("GET", "/api/config", undefined, { whole: true });
+  change(data);
+  await ask("PUT", "/api/config", JSON.stringify(data), { "If-Match": tag });
+}

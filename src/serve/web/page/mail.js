@@ -1,21 +1,22 @@
-// What waits, what happened, and a test message.
+// What waits, and what happened.
 
 import {
   ago,
-  ask,
   attempt,
+  bdi,
   confirmed,
   field,
-  form,
   get,
   h,
   icon,
   moment,
   note,
+  nothing,
   plural,
   post,
   session,
   size,
+  timeline,
   toast,
   until,
 } from "./kit.js";
@@ -27,34 +28,9 @@ const STATES = {
   held: ["plain", "On hold"],
   sending: ["good", "Sending"],
 };
-const TONES = {
-  accepted: "in",
-  delivered: "good",
-  deferred: "wait",
-  held: "wait",
-  "in-clear": "wait",
-  skipped: "wait",
-  "tls-failed": "wait",
-  bounced: "bad",
-  damaged: "bad",
-  dropped: "bad",
-  failed: "bad",
-  "login-failed": "bad",
-  lost: "bad",
-  refused: "bad",
-  trouble: "bad",
-  unsettled: "bad",
-};
-const ENDS = ["delivered", "bounced", "failed", "dropped"];
-
-/** `login-failed` reads "Login failed". */
-const kind = (word) => word.charAt(0).toUpperCase() + word.slice(1).replace(/-/g, " ");
 
 const sender = (from) => from || "the mail system (a report)";
 const subject = (row) => row.subject || "(no subject)";
-
-/** Text that may change the direction of writing, but not that of its neighbours. */
-const bdi = (text) => h("bdi", null, text);
 
 function chip(state) {
   const [tone, words] = STATES[state] || ["plain", state];
@@ -68,41 +44,6 @@ function nextTry(row) {
 }
 
 const age = (at) => (at == null ? "" : ago(Date.now() / 1000 + session.skew - at));
-
-/** Events one below the other; those of the message `self` do not name it again. */
-export function timeline(events, self) {
-  return h(
-    "ol",
-    { class: "line" },
-    events.map((event) => {
-      const tone = TONES[event.event] || "plain";
-      return h(
-        "li",
-        null,
-        h("span", { class: "dot " + tone }, icon(tone)),
-        h(
-          "div",
-          null,
-          h("div", { class: "head" }, h("b", null, kind(event.event)), moment(event.at)),
-          h("p", null, event.words),
-          event.id &&
-            event.id !== self &&
-            h("a", { class: "ref", href: "#/find/" + encodeURIComponent(event.id) }, event.id),
-        ),
-      );
-    }),
-  );
-}
-
-function nothing(tone, title, words) {
-  return h(
-    "div",
-    { class: "card empty" },
-    h("span", { class: "seal " + tone }, icon(tone)),
-    h("h2", null, title),
-    h("p", null, words),
-  );
-}
 
 // ---- The queue ----
 
@@ -122,6 +63,50 @@ export function queueView(view) {
     },
     "Try all now",
   );
+  const chosen = new Set();
+  const count = h("span", null);
+  const several = h("div", { class: "card several", role: "region", "aria-label": "Chosen messages", hidden: true });
+  const onAll = (words, action, done, style) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: style || "",
+        onclick: () =>
+          attempt(async () => {
+            const ids = [...chosen];
+            const sure =
+              action !== "drop" ||
+              (await confirmed(
+                "Drop " + plural(ids.length, "message", "messages") + "?",
+                "They will not be sent, and nobody is told. This cannot be undone.",
+                "Drop",
+              ));
+            if (!sure) return;
+            const { messages, failed } = await post("/api/queue/act", { ids, action });
+            chosen.clear();
+            toast(done + plural(messages, "message", "messages") + ". " + failed.join(" "));
+            await view.reload();
+            choose();
+          }),
+      },
+      words,
+    );
+  const choose = () => {
+    several.hidden = chosen.size === 0;
+    count.textContent = chosen.size + " chosen";
+  };
+  several.append(
+    count,
+    h(
+      "div",
+      { class: "row" },
+      onAll("Try now", "retry", "Trying "),
+      onAll("Hold", "hold", "On hold: "),
+      onAll("Release", "release", "Released "),
+      onAll("Drop", "drop", "Dropped ", "danger"),
+    ),
+  );
   let shown = ROWS;
   view.show(
     "Queue",
@@ -135,6 +120,7 @@ export function queueView(view) {
       ),
       all,
     ),
+    several,
     list,
   );
   view.live(
@@ -152,11 +138,13 @@ export function queueView(view) {
     },
     ({ total, rows }) => {
       all.hidden = total === 0;
+      for (const id of chosen) if (!rows.some((row) => row.id === id)) chosen.delete(id);
+      choose();
       session.onQueued(total);
       list.replaceChildren(
         total === 0
           ? nothing("good", "Nothing is waiting", "Everything that came in has been passed on.")
-          : h("ul", { class: "card list" }, rows.map(queueRow)),
+          : h("ul", { class: "card list" }, rows.map((row) => queueRow(row, chosen, choose))),
         (total > rows.length &&
           h(
             "p",
@@ -185,12 +173,26 @@ export function queueView(view) {
   );
 }
 
-function queueRow(row) {
+function queueRow(row, chosen, choose) {
   const more =
     row.to.length > 2 ? row.to.slice(0, 2).join(", ") + " and others" : row.to.join(", ");
   return h(
     "li",
-    null,
+    { class: "pick" },
+    h(
+      "label",
+      null,
+      h("input", {
+        type: "checkbox",
+        "aria-label": "Choose " + subject(row),
+        "data-key": "pick-" + row.id,
+        checked: chosen.has(row.id),
+        onchange: (event) => {
+          event.target.checked ? chosen.add(row.id) : chosen.delete(row.id);
+          choose();
+        },
+      }),
+    ),
     h(
       "a",
       { class: "item", href: "#/queue/" + row.id, "data-key": row.id },
@@ -236,6 +238,7 @@ export function messageView(view, id) {
     if (sure) await act("drop", "The message was dropped.");
   };
   let open = false;
+  const said = transcripts(id);
   view.live(
     5,
     async () => {
@@ -257,7 +260,11 @@ export function messageView(view, id) {
           timeline(events, id),
         );
       if (!message) {
-        body.replaceChildren(note("good", "This message is no longer in the queue."), story || "");
+        body.replaceChildren(
+          note("good", "This message is no longer in the queue."),
+          story || "",
+          said,
+        );
         return;
       }
       view.heading.textContent = subject(message);
@@ -303,6 +310,7 @@ export function messageView(view, id) {
           h("ul", { class: "fields" }, message.recipients.map(recipient)),
         ),
         story || "",
+        said,
         (message.header &&
           h(
             "section",
@@ -318,10 +326,50 @@ export function messageView(view, id) {
               h("summary", { "data-key": "header" }, "Header"),
               h("pre", { tabindex: "0", "aria-label": "Header of the message" }, message.header),
             ),
+            h(
+              "div",
+              { class: "row" },
+              h(
+                "a",
+                { class: "button", href: "/api/queue/" + id + "/message", download: id + ".eml" },
+                "Download the message",
+              ),
+            ),
           )) ||
           "",
       );
     },
+  );
+}
+
+/** What was said to servers about a message: asked for when somebody wants to see it. */
+function transcripts(id) {
+  const said = h("div", { class: "fields" });
+  const load = (event) => {
+    if (!event.target.open || said.childElementCount) return;
+    attempt(async () => {
+      const { rows } = await get("/api/transcripts/" + encodeURIComponent(id));
+      said.replaceChildren(
+        ...(rows.length
+          ? rows.map((row) => [
+              moment(row.at),
+              h("pre", { tabindex: "0", "aria-label": "What was said" }, row.text),
+            ])
+          : [h("p", { class: "soft" }, "Nothing is remembered: it was not tried lately.")]
+        ).flat(),
+      );
+    });
+  };
+  return h(
+    "section",
+    { class: "card" },
+    h(
+      "details",
+      { ontoggle: load },
+      h("summary", { "data-key": "said" }, "What was said, word by word"),
+      h("p", { class: "help soft small" }, "C is this relay, S the server. Passwords and the message itself are left out."),
+      said,
+    ),
   );
 }
 
@@ -360,10 +408,10 @@ export function findView(view, query) {
     autocapitalize: "none",
     autocorrect: "off",
     spellcheck: "false",
-    placeholder: "someone@example.org",
+    placeholder: "someone@example.org, or words of the subject",
     enterkeyhint: "search",
   });
-  const box = field("Address, Message-ID or queue id", input);
+  const box = field("Address, device, subject or id", input);
   const go = () => {
     const text = input.value.trim();
     location.hash = text ? "#/find/" + encodeURIComponent(text) : "#/find";
@@ -372,6 +420,7 @@ export function findView(view, query) {
   input.replaceWith(find);
   find.append(input, h("button", { class: "main", type: "submit" }, icon("find"), "Find"));
   const found = h("section", { class: "card" });
+  const said = h("div");
   view.show(
     "What happened to my mail?",
     h(
@@ -387,6 +436,7 @@ export function findView(view, query) {
       box,
     ),
     found,
+    said,
   );
   view.live(
     query ? 5 : 10,
@@ -401,6 +451,11 @@ export function findView(view, query) {
           ),
           timeline(events, query),
         );
+        const ids = [...new Set(events.map((event) => event.id).filter(Boolean))];
+        if (query && ids.length === 1 && said.dataset.of !== ids[0]) {
+          said.dataset.of = ids[0];
+          said.replaceChildren(transcripts(ids[0]));
+        }
       } else {
         found.replaceChildren(
           h(
@@ -416,114 +471,4 @@ export function findView(view, query) {
       }
     },
   );
-}
-
-// ---- A test ----
-
-export function testView(view) {
-  const to = field(
-    "Send to",
-    h("input", {
-      type: "email",
-      autocomplete: "email",
-      autocapitalize: "none",
-      placeholder: "you@example.org",
-    }),
-    "Your own address, where you can look whether it arrived.",
-  );
-  const from = field(
-    "From (optional)",
-    h("input", { type: "email", autocomplete: "off", autocapitalize: "none" }),
-    "What a device would write as its sender. Some providers accept only your own address here.",
-  );
-  const follow = h("div", { class: "fields", "aria-live": "polite" });
-  let current = "";
-  const start = async () => {
-    to.complain("");
-    if (!to.input.value.includes("@")) {
-      to.complain("An address such as you@example.org is needed.");
-      to.input.focus();
-      return;
-    }
-    const body = { to: to.input.value.trim() };
-    if (from.input.value.trim()) body.from = from.input.value.trim();
-    const { id } = await ask("POST", "/api/test", body);
-    current = id;
-    attempt(() => watch(id, body.to));
-  };
-  const watch = async (id, address) => {
-    const since = Date.now();
-    let last = "";
-    while (current === id && view.isOpen()) {
-      const [{ events }, waiting] = await Promise.all([
-        get("/api/trace?q=" + encodeURIComponent(id)),
-        stillQueued(id),
-      ]);
-      const end = events.filter((event) => ENDS.includes(event.event)).pop();
-      const trouble = events.filter((event) => event.event === "deferred").pop();
-      const over = end && !waiting;
-      const text = JSON.stringify([events, waiting]);
-      if (text !== last) {
-        last = text;
-        follow.replaceChildren(
-          h(
-            "section",
-            { class: "card" },
-            verdict(over && end, trouble, address),
-            timeline(events, id),
-          ),
-        );
-      }
-      if (over || Date.now() - since > 600000) return;
-      await new Promise((wake) => setTimeout(wake, Date.now() - since < 30000 ? 1000 : 5000));
-    }
-  };
-  view.leave(() => {
-    current = "";
-  });
-  view.show(
-    "Send a test",
-    h("p", { class: "soft" }, "Waypost sends a real message, and you watch it go."),
-    h(
-      "section",
-      { class: "card" },
-      form([h("div", { class: "pair" }, to, from)], "Send test message", start),
-    ),
-    follow,
-    h(
-      "p",
-      { class: "soft" },
-      "Is your mail from a domain of your own? ",
-      h("a", { href: "#/domain" }, "See what others see of it"),
-      ", and sign it.",
-    ),
-  );
-}
-
-async function stillQueued(id) {
-  try {
-    await get("/api/queue/" + id);
-    return true;
-  } catch (wrong) {
-    if (wrong.status === 404) return false;
-    throw wrong;
-  }
-}
-
-function verdict(end, trouble, address) {
-  if (end && TONES[end.event] === "good")
-    return note(
-      "good",
-      h("b", null, "It got through. "),
-      "The server for " + address + " has taken it. Look in the inbox, and in the spam folder.",
-    );
-  if (end)
-    return note("bad", h("b", null, "It did not get through. "), "The exact words are below.");
-  if (trouble)
-    return note(
-      "wait",
-      h("b", null, "Not yet. "),
-      "The other side said “try again later”. Waypost will, by itself; its exact words are below.",
-    );
-  return h("p", { class: "soft pulse" }, "On its way…");
 }

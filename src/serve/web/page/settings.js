@@ -1,7 +1,9 @@
 // The settings: a copy of the configuration is edited, checked by the relay and saved whole.
 
-import { Failure, ask, attempt, field, get, h, note, toast } from "./kit.js";
+import { changeList, differences } from "./care.js";
+import { Failure, ask, attempt, field, form, get, h, note, plural, toast } from "./kit.js";
 import { ownPassword, people } from "./people.js";
+import { trialPanel } from "./trial.js";
 
 /** What the relay shows in place of a secret, and what leaves it as it is. */
 const SECRET = "(set)";
@@ -14,6 +16,12 @@ export function settingsView(view) {
       "p",
       { class: "soft" },
       "Everything takes effect when you save, also for mail that already waits.",
+    ),
+    h(
+      "p",
+      { class: "row" },
+      h("a", { class: "button", href: "#/start" }, "Step by step"),
+      h("a", { class: "button", href: "#/care" }, "Backup, log, undo …"),
     ),
     body,
   );
@@ -120,6 +128,11 @@ class Editor {
 
   changed() {
     this.bar.hidden = !this.isChanged();
+    const list = differences(JSON.parse(this.saved), this.document);
+    this.told.replaceChildren(
+      h("summary", null, plural(list.length, "change", "changes") + ", not saved yet"),
+      changeList(list),
+    );
     if (this.text && document.activeElement !== this.text.input)
       this.text.input.value = pretty(this.document);
   }
@@ -129,10 +142,11 @@ class Editor {
   draw() {
     this.fields.clear();
     this.problems = h("div", { class: "fields", role: "alert" });
+    this.told = h("details", null);
     this.bar = h(
       "div",
       { class: "save", role: "region", "aria-label": "Unsaved changes", hidden: !this.isChanged() },
-      h("span", null, "Not saved yet"),
+      this.told,
       h(
         "span",
         { class: "row" },
@@ -176,7 +190,11 @@ class Editor {
         "Most internet lines at home need a provider: its mail server is called a smarthost.",
         this.wayOut(),
       ),
-      card("Who may send without a login", "", this.input("trusted", "Networks at home")),
+      card(
+        "Who may send without a login",
+        ["Single devices have rules of their own under ", h("a", { href: "#/devices" }, "Devices"), "."],
+        this.input("trusted", "Networks at home"),
+      ),
       card(
         "People",
         "Everybody here can log in with their name to send mail, and gets a mailbox.",
@@ -199,6 +217,7 @@ class Editor {
       ),
       this.bar,
     );
+    this.changed();
   }
 
   /** A field for one key, by what it holds. */
@@ -326,6 +345,7 @@ class Editor {
                 "Encryption",
                 "As usual: always for a server with a name, if offered for one with an IP address.",
               ),
+              this.tryOut(key),
             ),
       );
     };
@@ -381,6 +401,36 @@ class Editor {
       host,
       others,
     ];
+  }
+
+  /** What is typed, tried before it is saved. */
+  tryOut(key) {
+    const to = field(
+      "Send a test message to",
+      h("input", { type: "email", autocomplete: "email", autocapitalize: "none", placeholder: "you@example.org" }),
+      "What stands above is tried as it is, saved or not.",
+    );
+    const panel = trialPanel({ route: () => this.read(key) });
+    return h(
+      "details",
+      null,
+      h("summary", null, "Try these values"),
+      form([to], "Try them", async () => {
+        this.complain([]);
+        try {
+          await panel.start(to.input.value.trim());
+        } catch (wrong) {
+          if (!(wrong instanceof Failure)) throw wrong;
+          const own = (problem) => ({ ...problem, key: problem.key.replace(/^routes\[0\]/, key) });
+          const [about, rest] = [[], []];
+          for (const problem of wrong.problems) (problem.key === "to" ? rest : about).push(own(problem));
+          if (about.length) this.complain(about);
+          if (rest.length) to.complain(rest.map((problem) => problem.words).join("\n"));
+          if (!wrong.problems.length) throw wrong;
+        }
+      }),
+      panel.show,
+    );
   }
 
   /** What is known of a provider; of none, what is so with most. */

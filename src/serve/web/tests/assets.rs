@@ -3,7 +3,7 @@
 use super::*;
 use std::io::Read;
 
-const FILES: [(&str, &str, &str); 11] = [
+const FILES: [(&str, &str, &str); 15] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/kit.js", "text/javascript; charset=utf-8", include_str!("../page/kit.js")),
@@ -12,6 +12,10 @@ const FILES: [(&str, &str, &str); 11] = [
     ("/settings.js", "text/javascript; charset=utf-8", include_str!("../page/settings.js")),
     ("/signin.js", "text/javascript; charset=utf-8", include_str!("../page/signin.js")),
     ("/devices.js", "text/javascript; charset=utf-8", include_str!("../page/devices.js")),
+    ("/trial.js", "text/javascript; charset=utf-8", include_str!("../page/trial.js")),
+    ("/wizard.js", "text/javascript; charset=utf-8", include_str!("../page/wizard.js")),
+    ("/qr.js", "text/javascript; charset=utf-8", include_str!("../page/qr.js")),
+    ("/care.js", "text/javascript; charset=utf-8", include_str!("../page/care.js")),
     ("/domain.js", "text/javascript; charset=utf-8", include_str!("../page/domain.js")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("../page/app.js")),
     ("/icon.svg", "image/svg+xml", include_str!("../page/icon.svg")),
@@ -42,9 +46,11 @@ fn the_page_is_served_with_its_files_and_browsers_keep_them() {
         assert_eq!((reply.status, reply.field("Content-Type")), (200, Some(kind)));
         assert_eq!(reply.body, text, "{path} is not what is in the source");
         assert_eq!(reply.field("Content-Length"), Some(reply.body.len().to_string().as_str()));
-        assert!(
-            reply.field("Content-Security-Policy").expect("one").contains("default-src 'none'")
-        );
+        let policy = reply.field("Content-Security-Policy").expect("one");
+        assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
+        assert_eq!(policy.contains("script-src 'self'"), path == "/");
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert_eq!(reply.field("X-Content-Type-Options"), Some("nosniff"));
         assert_eq!(reply.field("Date"), Some("Sun, 22 Nov 2026 09:12:00 GMT"));
         let tag = reply.field("ETag").expect("a tag").to_string();
         browser.set("If-None-Match", &format!("\"x\", {tag}"));

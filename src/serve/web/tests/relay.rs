@@ -7,7 +7,7 @@ use crate::{
         Action, AdminLogin, AdminState, Apply, Begun, Chart, DeviceRow, Event, FindingRow, KeyRow,
         Keys, LogLine, LogPart, Message, Office, Page, Problem, PublishRow, QueuePage,
         RecipientRow, RecipientState, RefusalRow, Row, Scope, SettingRow, SignInHow, SignInRow,
-        State, Status, Tallied, TranscriptRow, TrialAsked, TrialPart, TrialStep, UserChange, Which,
+        State, Status, TranscriptRow, TrialAsked, TrialPart, TrialStep, UserChange, Which,
     },
     sys::Pending,
     time::Wall,
@@ -154,7 +154,7 @@ impl Office for Relay {
         Box::pin(ready(HOSTILE.into()))
     }
     fn chart(&self) -> Chart {
-        Chart { hours: vec![Tallied::default(); 24], days: Vec::new() }
+        Chart { hours: vec![[0; 4]; 24], days: Vec::new() }
     }
     fn previous(&self) -> Option<String> {
         Some(HOSTILE.into())

@@ -24,7 +24,7 @@ pub use secrets::{SET, Secrets, is_password};
 pub use sign_ins::{SignIn, SignInKey, SignIns};
 pub use table::{Kind, SETTINGS, Setting, reference};
 
-use crate::proto::{mail::address::Address, oauth::Grant, sasl::Secret};
+use crate::proto::{http::Url, mail::address::Address, oauth::Grant, sasl::Secret};
 use serde::Serialize;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -67,6 +67,10 @@ pub struct Config {
     pub masquerade: Option<String>,
     /// Senders of what an alias sends on are written anew.
     pub srs: bool,
+    /// Where mail ends as a notice, by name.
+    pub push: Vec<Push>,
+    /// Who is told when a person is needed; as `catch_all`.
+    pub alerts: Option<String>,
     /// Routes in order.
     pub routes: Vec<Route>,
     /// Keys that sign what our own users and devices send.
@@ -174,6 +178,29 @@ pub struct User {
     pub quota: Option<u64>,
     /// Addresses beside their own that they may send as: `me@example.org`, `*@example.org`, `*`.
     pub send_as: Vec<String>,
+}
+
+/// A name whose mail is posted to an address of the web.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// Its local name, lower case.
+    pub name: String,
+    /// Where to.
+    pub url: Url,
+    /// In which form.
+    pub kind: PushKind,
+    /// What lets us in there.
+    pub token: Option<String>,
+}
+
+/// What is posted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PushKind {
+    /// What ntfy takes; the topic is the last part of the address.
+    #[default]
+    Ntfy,
+    /// An object with `id`, `from`, `to`, `subject` and `text`.
+    Json,
 }
 
 /// An alias.

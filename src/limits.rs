@@ -252,6 +252,30 @@ pub const LISTEN: usize = 8;
 pub const NAME_SERVERS: usize = 8;
 /// Trusted networks.
 pub const TRUSTED: usize = 100;
+/// Octets of a message that is attached to a summary.
+pub const DIGEST_PART_BYTES: u64 = 1024 * 1024;
+/// Subjects that are listed in a summary.
+pub const DIGEST_SUBJECTS: usize = 50;
+/// For so long after its time a summary may be late before the messages go out by themselves.
+pub const DIGEST_SLACK: Duration = Duration::from_mins(5);
+/// How often it is looked whether somebody is to be told of something.
+pub const ALARM_LOOK: Duration = Duration::from_mins(1);
+/// What is over sooner is not told.
+pub const ALARM_AFTER: Duration = Duration::from_mins(5);
+/// Problems that are told of at a time.
+pub const ALARMS: usize = 20;
+/// Characters by which a problem is known again.
+pub const ALARM_SIGN_CHARS: usize = 60;
+/// Names whose mail ends as a notice.
+pub const PUSH: usize = 20;
+/// Notices that are posted at a time.
+pub const PUSHES: usize = 4;
+/// Octets of a message that are looked at for its notice.
+pub const PUSH_BYTES: usize = 64 * 1024;
+/// Characters of text in a notice: as many as ntfy shows.
+pub const PUSH_CHARS: usize = 3000;
+/// Characters of what the service says to it.
+pub const PUSH_SAID_CHARS: usize = 200;
 /// Devices with rules of their own.
 pub const DEVICES: usize = 200;
 /// Characters of what a device is called.

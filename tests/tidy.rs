@@ -46,6 +46,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/proto/oauth",
             "src/relay/clients",
             "src/serve/control",
+            "src/serve/push",
             "src/serve/web",
             "src/cli",
         ],

@@ -29,6 +29,12 @@ pub(super) fn target(text: &str) -> Option<String> {
 pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     let mut map = Map { config, sources: HashMap::new(), users: HashSet::new() };
     map.users.extend(config.users.iter().map(|user| user.name.as_str()));
+    for (n, push) in config.push.iter().enumerate() {
+        if !map.users.insert(push.name.as_str()) {
+            let found = format!("{}, which is a user", quoted(&push.name));
+            problems.push(Problem::new(format!("push[{n}].name"), found, "another name"));
+        }
+    }
     for (n, alias) in config.aliases.iter().enumerate().filter(|(_, a)| !a.from.is_empty()) {
         let place = || format!("aliases[{n}].from");
         if map.sources.insert(&alias.from, n).is_some() {
@@ -62,7 +68,8 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>) {
     }
     let devices = config.devices.iter().enumerate();
     let owners = devices.map(|(n, device)| (format!("devices[{n}].owner"), &device.owner));
-    let whole = [("catch_all", &config.catch_all), ("owner", &config.owner)];
+    let whole =
+        [("catch_all", &config.catch_all), ("owner", &config.owner), ("alerts", &config.alerts)];
     for (key, to) in whole.map(|(key, to)| (key.to_string(), to)).into_iter().chain(owners) {
         if let Some(to) = to.as_ref().filter(|to| map.is_dead(to, &[])) {
             let found = format!("{}, whom nobody knows here", quoted(to));

@@ -2,8 +2,8 @@
 
 use super::{
     Access, Alias, CertificateFiles, Config, Device, Digest, Document, Family, Kind, Limits,
-    Listen, Network, Pace, Pattern, Problem, Retry, Route, Setting, Signing, Surroundings,
-    TlsPolicy, Token, User, Via, aliases,
+    Listen, Network, Pace, Pattern, Problem, Push, PushKind, Retry, Route, Setting, Signing,
+    Surroundings, TlsPolicy, Token, User, Via, aliases,
     problem::{kind_shown, nearest, quoted, shown},
     providers::{self, Profile, Senders},
     secrets::{self, Password},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     limits,
-    proto::{oauth::Provider, sasl::Secret},
+    proto::{http::Url, oauth::Provider, sasl::Secret},
 };
 use serde_json::{Map, Value};
 use std::{
@@ -307,6 +307,8 @@ impl Reader {
             owner: self.text(&root.child("owner"), aliases::target),
             masquerade: self.text(&root.child("masquerade"), values::public_domain),
             srs: self.flag(&root.child("srs")),
+            push: self.push(&root.child("push")),
+            alerts: self.text(&root.child("alerts"), aliases::target),
             routes: self.routes(root),
             signing: self.signing(&root.child("signing")),
             dns: self.list(&root.child("dns"), values::name_server),
@@ -382,6 +384,28 @@ impl Reader {
             devices.push(Device { at, name, access, encrypted, sender, owner, digest, silence });
         }
         devices
+    }
+
+    fn push(&mut self, node: &Node) -> Vec<Push> {
+        let kind = |text: &str| match text {
+            "ntfy" => Some(PushKind::Ntfy),
+            "json" => Some(PushKind::Json),
+            _ => None,
+        };
+        let mut all: Vec<Push> = Vec::new();
+        for node in self.items(node) {
+            let name_node = node.child("name");
+            let name = self.text(&name_node, values::user_name);
+            let url = self.text(&node.child("url"), Url::parse_near);
+            let kind = self.text(&node.child("kind"), kind).unwrap_or_default();
+            let token = self.secret(&node.child("token"), secrets::is_token);
+            let (Some(name), Some(url)) = (name, url) else { continue };
+            if all.iter().any(|other| other.name == name) {
+                self.problem(&name_node, format!("{} again", quoted(&name)), "each name once");
+            }
+            all.push(Push { name, url, kind, token });
+        }
+        all
     }
 
     fn tokens(&mut self, node: &Node) -> Vec<Token> {

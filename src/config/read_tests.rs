@@ -143,6 +143,19 @@ fn every_example_of_the_table_is_allowed() {
                 }
             }
         }
+        if setting.key.starts_with("push[].") {
+            for (key, value) in [("name", "phone"), ("url", "https://ntfy.sh/x")] {
+                let path = format!("push[0].{key}");
+                if document.get(&path).is_none() {
+                    document.set(&path, json!(value)).expect("a path");
+                }
+            }
+        }
+        if setting.key == "alerts" {
+            document
+                .set("push", json!([{"name": "phone", "url": "https://ntfy.sh/x"}]))
+                .expect("a path");
+        }
         if setting.key.starts_with("oauth[].") {
             for key in ["authorize", "token", "name", "scope"] {
                 let path = format!("oauth[0].{key}");

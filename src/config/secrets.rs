@@ -91,16 +91,22 @@ fn secret_of(route: &Map<String, Value>) -> Option<Kept> {
     Some((name, route.get(name)?.as_str()?.to_string()))
 }
 
-/// Which route a secret belongs to; `None` where none makes sense: without a user.
+/// Lists whose objects have secrets of others in them, and not hashes.
+const KEEPERS: [&str; 2] = ["routes", "push"];
+
+/// Which route (or push) a secret belongs to; `None` where none makes sense: without a user.
 fn route_key(route: &Map<String, Value>) -> Option<RouteKey> {
     let text = |key: &str| route.get(key).and_then(Value::as_str);
+    if let (Some(name), Some(url)) = (text("name"), text("url")) {
+        return Some(["push".into(), url.to_ascii_lowercase(), name.to_ascii_lowercase()]);
+    }
     let via = text("via").or_else(|| text("provider"))?.to_ascii_lowercase();
     Some([text("for")?.to_ascii_lowercase(), via, text("user")?.to_string()])
 }
 
 impl Document {
     fn routes(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.objects("routes").filter_map(Value::as_object)
+        KEEPERS.into_iter().flat_map(|key| self.objects(key)).filter_map(Value::as_object)
     }
 
     fn objects(&self, key: &str) -> impl Iterator<Item = &Value> {
@@ -117,14 +123,16 @@ impl Document {
     /// so do placeholders.
     pub fn split(mut self) -> (Document, Secrets) {
         let mut secrets = Secrets::default();
-        for route in self.objects_mut("routes") {
-            let Some(key) = route_key(route) else { continue };
-            if let Some((name, secret)) = secret_of(route)
-                && secret != SET
-                && secrets.of(&key).is_none()
-            {
-                route.shift_remove(name);
-                secrets.0.push((key, (name, secret)));
+        for list in KEEPERS {
+            for route in self.objects_mut(list) {
+                let Some(key) = route_key(route) else { continue };
+                if let Some((name, secret)) = secret_of(route)
+                    && secret != SET
+                    && secrets.of(&key).is_none()
+                {
+                    route.shift_remove(name);
+                    secrets.0.push((key, (name, secret)));
+                }
             }
         }
         (self, secrets)
@@ -133,12 +141,15 @@ impl Document {
     /// The document with the routes' secrets put back where it has none itself.
     #[must_use]
     pub fn join(mut self, secrets: &Secrets) -> Document {
-        for route in self.objects_mut("routes") {
-            let given = SECRETS.iter().any(|name| route.get(*name).is_some_and(|v| !v.is_null()));
-            if !given
-                && let Some((name, secret)) = route_key(route).and_then(|key| secrets.of(&key))
-            {
-                route.insert((*name).to_string(), json!(secret));
+        for list in KEEPERS {
+            for route in self.objects_mut(list) {
+                let has = |name: &str| route.get(name).is_some_and(|v| !v.is_null());
+                let given = SECRETS.iter().any(|name| has(name));
+                if !given
+                    && let Some((name, secret)) = route_key(route).and_then(|key| secrets.of(&key))
+                {
+                    route.insert((*name).to_string(), json!(secret));
+                }
             }
         }
         self
@@ -163,7 +174,7 @@ impl Document {
     #[must_use]
     pub fn redacted(&self) -> Document {
         let mut shown = self.clone();
-        for key in ["users", "routes"] {
+        for key in ["users", "routes", "push"] {
             for object in shown.objects_mut(key) {
                 hide(object);
             }
@@ -209,11 +220,14 @@ impl Document {
             let was = old.objects("users").find(same);
             put(user, was, &format!("users[{n}]"));
         }
-        for (n, route) in self.objects_mut("routes").enumerate() {
-            let key = route_key(route);
-            let same = |was: &&Value| key.is_some() && was.as_object().and_then(route_key) == key;
-            let was = old.objects("routes").find(same);
-            put(route, was, &format!("routes[{n}]"));
+        for list in KEEPERS {
+            for (n, route) in self.objects_mut(list).enumerate() {
+                let key = route_key(route);
+                let same =
+                    |was: &&Value| key.is_some() && was.as_object().and_then(route_key) == key;
+                let was = old.objects(list).find(same);
+                put(route, was, &format!("{list}[{n}]"));
+            }
         }
         if let Some(Value::Object(admin)) = self.0.get_mut("admin") {
             put(admin, old.get("admin"), "admin");

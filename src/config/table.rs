@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(keys("listen"), ["smtp", "submission", "submissions", "web"]);
         assert_eq!(keys("users[]"), ["name", "password", "quota", "send_as"]);
         assert_eq!(keys("")[..4], ["hostname", "listen", "trusted", "devices"]);
-        assert_eq!(keys("").len(), 23);
+        assert_eq!(keys("").len(), 25);
         assert!(keys("nonsense").is_empty() && keys("listen.smtp").is_empty());
     }
 

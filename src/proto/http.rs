@@ -3,6 +3,7 @@
 //! Pure. Redirections are an answer like any other, and are not followed; nothing is compressed.
 
 use crate::limits;
+use core::net::IpAddr;
 use std::{
     fmt::{self, Write as _},
     time::Duration,
@@ -27,6 +28,18 @@ impl Url {
     /// `None` where it is something else, or unencrypted and not to an address of this machine: a
     /// name may lead anywhere.
     pub fn parse(text: &str) -> Option<Url> {
+        Url::read(text, |address| address.is_loopback())
+    }
+
+    /// The same, and unencrypted to an address of a private network, too.
+    pub fn parse_near(text: &str) -> Option<Url> {
+        Url::read(text, |address| match address {
+            IpAddr::V4(four) => four.is_loopback() || four.is_private() || four.is_link_local(),
+            IpAddr::V6(six) => six.is_loopback() || six.is_unique_local(),
+        })
+    }
+
+    fn read(text: &str, may_be_in_clear: impl Fn(IpAddr) -> bool) -> Option<Url> {
         let fits = text.len() <= limits::URL_BYTES && text.bytes().all(|b| b.is_ascii_graphic());
         let (scheme, rest) = Some(text).filter(|_| fits)?.split_once("://")?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
@@ -49,10 +62,10 @@ impl Url {
             None if secure => 443,
             None => 80,
         };
-        let address = host.parse::<core::net::IpAddr>().ok();
+        let address = host.parse::<IpAddr>().ok();
         let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
         let known = match address {
-            Some(address) => secure || address.is_loopback(),
+            Some(address) => secure || may_be_in_clear(address),
             None => secure && !host.is_empty() && host.bytes().all(named),
         };
         let whole = known && !target.contains('#');
@@ -76,9 +89,25 @@ impl fmt::Display for Url {
     }
 }
 
-/// The octets of a request: with a form (RFC 6749 appendix B) a POST, else a GET.
-pub fn request(url: &Url, form: Option<&str>) -> Vec<u8> {
-    let method = if form.is_some() { "POST" } else { "GET" };
+/// What is sent to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// Nothing: GET.
+    Nothing,
+    /// A form, by POST. RFC 6749 appendix B.
+    Form(&'a str),
+    /// JSON, by POST.
+    Json {
+        /// The text.
+        text: &'a str,
+        /// A token that lets us in. RFC 6750 §2.1.
+        bearer: Option<&'a str>,
+    },
+}
+
+/// The octets of a request.
+pub fn request(url: &Url, content: Content<'_>) -> Vec<u8> {
+    let method = if content == Content::Nothing { "GET" } else { "POST" };
     let mut text = format!(
         "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: Waypost/{}\r\nAccept: */*\r\n\
          Connection: close\r\n",
@@ -86,13 +115,16 @@ pub fn request(url: &Url, form: Option<&str>) -> Vec<u8> {
         url.authority(),
         env!("CARGO_PKG_VERSION")
     );
-    if let Some(form) = form {
-        text += "Content-Type: application/x-www-form-urlencoded\r\n";
-        write!(text, "Content-Length: {}\r\n\r\n{form}", form.len())
-            .expect("a String takes what is written to it");
-    } else {
-        text += "\r\n";
+    let (kind, body) = match content {
+        Content::Nothing => return (text + "\r\n").into_bytes(),
+        Content::Form(form) => ("application/x-www-form-urlencoded", form),
+        Content::Json { text, .. } => ("application/json", text),
+    };
+    if let Content::Json { bearer: Some(token), .. } = content {
+        write!(text, "Authorization: Bearer {token}\r\n").expect("a String takes everything");
     }
+    write!(text, "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        .expect("a String takes what is written to it");
     text.into_bytes()
 }
 

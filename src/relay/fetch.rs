@@ -2,7 +2,7 @@
 
 use crate::{
     limits,
-    proto::http::{self, Answer, Reader, Url},
+    proto::http::{self, Answer, Content, Reader, Url},
     relay::resolve::Resolver,
     sys::{Stream, Sys, TlsError, Trust},
 };
@@ -41,7 +41,7 @@ pub async fn fetch(
     resolver: &Resolver,
     ipv6: bool,
     url: &Url,
-    form: Option<&str>,
+    content: Content<'_>,
 ) -> Result<Answer, Unanswered> {
     let unanswered = |why: &str, contact| Unanswered {
         words: format!("{} cannot be asked: {why}", url.host),
@@ -57,7 +57,7 @@ pub async fn fetch(
         let mut engines = 2;
         while engines > 0 {
             engines -= 1;
-            let asked = ask(sys, at, url, form);
+            let asked = ask(sys, at, url, content);
             let late = || Err(Failed::Unheard(format!("{at} took too long")));
             why = match sys.within(limits::HTTP_WAIT, asked).await.unwrap_or_else(late) {
                 Ok(answer) => return Ok(answer),
@@ -74,7 +74,7 @@ pub async fn fetch(
     Err(unanswered(&why, false))
 }
 
-async fn ask(sys: &Sys, at: SocketAddr, url: &Url, form: Option<&str>) -> Result<Answer, Failed> {
+async fn ask(sys: &Sys, at: SocketAddr, url: &Url, content: Content<'_>) -> Result<Answer, Failed> {
     let unreached = |error: io::Error| Failed::Unreached(format!("{at}: no connection: {error}"));
     let plain = match sys.within(limits::HTTP_CONNECT_WAIT, sys.net.connect(at)).await {
         Some(plain) => plain.map_err(unreached)?,
@@ -82,7 +82,7 @@ async fn ask(sys: &Sys, at: SocketAddr, url: &Url, form: Option<&str>) -> Result
     };
     let mut stream = if url.secure { encrypt(sys, plain, at, url).await? } else { plain };
     let unheard = |error: io::Error| Failed::Unheard(format!("{at}: connection lost: {error}"));
-    stream.write_all(&http::request(url, form)).await.map_err(unheard)?;
+    stream.write_all(&http::request(url, content)).await.map_err(unheard)?;
     stream.flush().await.map_err(unheard)?;
     let garbled = |http::Garbled(why)| Failed::Unheard(format!("{at}: {why}"));
     let mut reader = Reader::default();

@@ -8,7 +8,7 @@ use crate::{
     config::{SignIn, SignInKey, SignIns},
     limits,
     proto::{
-        http::Answer,
+        http::{Answer, Content},
         oauth::{self, Grant, Said, Tokens},
         smtp::client::LOGIN_REFUSED,
         status::Outcome,
@@ -168,7 +168,8 @@ impl Grants {
         let asking = Asking { grants: self, key: &key };
         let form = grant.client.refresh(&refresh);
         let answer =
-            fetch(way.sys, way.resolver, way.ipv6, &grant.provider.token, Some(&form)).await;
+            fetch(way.sys, way.resolver, way.ipv6, &grant.provider.token, Content::Form(&form))
+                .await;
         let result = self.hear(way, grant, &refresh, answer).await;
         drop(asking);
         result

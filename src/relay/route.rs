@@ -103,6 +103,8 @@ pub enum NextHop {
 pub enum Hop {
     /// Into the mailbox of this user.
     Local(String),
+    /// To the address of the web of this push.
+    Push(String),
     /// Over the net.
     Remote(Destination),
     /// Nowhere: a route says so.
@@ -120,7 +122,9 @@ pub enum Hop {
 /// 5321 §4.1.3) has no MX: it goes to that address.
 pub fn route(config: &Config, whence: &Whence<'_>, to: &Address) -> Hop {
     if is_local_domain(config, to.domain()) {
-        return local_user(config, to).map_or(Hop::Unknown, |user| Hop::Local(user.to_string()));
+        let user = local_user(config, to).map(|user| Hop::Local(user.to_string()));
+        let push = || local_push(config, to).map(|push| Hop::Push(push.to_string()));
+        return user.or_else(push).unwrap_or(Hop::Unknown);
     }
     let direct = || match literal(to.domain()) {
         Some(address) => NextHop::Smarthost(address.to_string(), config.delivery_port),
@@ -224,6 +228,13 @@ pub fn local_user<'a>(config: &'a Config, to: &Address) -> Option<&'a str> {
     let local = folded(to.local());
     let named = |name: &str| config.users.iter().find(|user| user.name == name);
     named(&local).or_else(|| without_tag(&local).and_then(named)).map(|user| user.name.as_str())
+}
+
+/// The push that an address at a local domain names, as [`local_user`] does users.
+fn local_push<'a>(config: &'a Config, to: &Address) -> Option<&'a str> {
+    let local = folded(to.local());
+    let named = |name: &str| config.push.iter().find(|push| push.name == name);
+    named(&local).or_else(|| without_tag(&local).and_then(named)).map(|push| push.name.as_str())
 }
 
 /// A local part as it is compared at our domains: lower case, unquoted (RFC 5321 §4.1.2: quoting

@@ -9,7 +9,7 @@ use crate::{
     limits,
     proto::{
         dns,
-        http::Url,
+        http::{Content, Url},
         sts::{self, Policy},
     },
     relay::{fetch::fetch, resolve::Resolver},
@@ -242,7 +242,7 @@ impl Drop for Asking<'_> {
 async fn page(way: &Way<'_>, name: &str) -> Result<Policy, String> {
     let url = sts::policy_url(name);
     let url = Url::parse(&url).ok_or("its domain is no host name")?;
-    let answer = fetch(way.sys, way.resolver, way.ipv6, &url, None).await;
+    let answer = fetch(way.sys, way.resolver, way.ipv6, &url, Content::Nothing).await;
     let answer = answer.map_err(|unanswered| unanswered.words)?;
     if answer.status != 200 {
         return Err(format!("{} answers with status {}", url.host, answer.status));

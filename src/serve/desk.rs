@@ -6,7 +6,7 @@ use super::{
     intake::{Intake, Source},
     lane, openness,
     receive::path,
-    relay::Relay,
+    relay::{Relay, Taken},
     sign_ins::SignIns,
     trial::Trials,
     vitals,
@@ -193,7 +193,9 @@ impl Desk {
             }
             Hop::Remote(destination) => format!("mail through {}", lane::account(&destination)),
             Hop::Discard => "mail nowhere: it is thrown away, as its route says".into(),
-            Hop::Local(_) | Hop::Unknown => "mail nowhere: all of it stays here".into(),
+            Hop::Local(_) | Hop::Push(_) | Hop::Unknown => {
+                "mail nowhere: all of it stays here".into()
+            }
         }
     }
 
@@ -587,42 +589,6 @@ impl Office for Desk {
             self.relay.spool.ask_room().await;
             vitals::metrics(&self.relay, &self.control)
         })
-    }
-}
-
-/// A message in a person's hand. If that lets go (the browser has left, the spool has failed), it
-/// is as it was.
-struct Taken {
-    relay: Rc<Relay>,
-    id: Id,
-    was: queue::State,
-    over: bool,
-}
-
-impl Taken {
-    fn take(relay: &Rc<Relay>, id: Id) -> Option<Taken> {
-        let was = relay.queue.take(id)?;
-        Some(Taken { relay: relay.clone(), id, was, over: false })
-    }
-
-    fn put(mut self, state: queue::State) {
-        self.over = true;
-        self.relay.queue.give_back(self.id, self.was, self.relay.sys.clock.now(), state);
-    }
-
-    fn forget(mut self) {
-        self.over = true;
-        self.relay.queue.remove(self.id);
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        if !self.over {
-            // Nothing has changed, also not since when it counts.
-            let (relay, was) = (&self.relay, self.was);
-            relay.queue.give_back(self.id, queue::State::Sending, relay.sys.clock.now(), was);
-        }
     }
 }
 

@@ -7,9 +7,11 @@
 //! `line` knows whether anybody can be reached; `sign_ins` gets people signed in; `noise` bounds
 //! what peers can have told; `start` puts it all together.
 
+mod alarm;
 pub mod control;
 pub mod desk;
 mod devices;
+mod flood;
 pub mod intake;
 pub mod lane;
 pub mod line;
@@ -18,6 +20,7 @@ mod memory;
 pub mod noise;
 mod openness;
 mod places;
+mod push;
 pub mod receive;
 pub mod relay;
 mod sign_ins;

@@ -2,6 +2,7 @@
 
 use super::{
     control::Control,
+    flood,
     intake::{Intake, Source},
     listen::Service,
     relay::{Relay, Settings, count},
@@ -347,6 +348,7 @@ impl Receive {
             Ok((id, repairs)) => {
                 if let Some(visit) = self.visit() {
                     self.relay.clients.took(&self.relay.sys, visit, id, &repairs);
+                    flood::came(&self.relay, visit.peer, id);
                 }
                 let queued = Reply::new(250, Status::new(Class::Success, 0, 0), "");
                 Answer::AcceptAs(queued.says(format!("Queued as {id}")))

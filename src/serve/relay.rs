@@ -1,8 +1,10 @@
 //! The relay's parts, in one place for all services.
 
 use super::{
+    flood::Floods,
     line::Line,
     noise::{Noise, Tell},
+    push::Pushes,
 };
 use crate::{
     config::Config,
@@ -13,7 +15,7 @@ use crate::{
         envelope::{Envelope, Id, Progress},
         grants::{self, Grants},
         greylist::Greylists,
-        queue::Queue,
+        queue::{self, Queue},
         resolve::Resolver,
         sign::Keyring,
         spool::Spool,
@@ -61,6 +63,10 @@ pub struct Relay {
     pub history: History,
     /// What was said to servers.
     pub transcripts: Transcripts,
+    /// What devices have sent lately that have a measure.
+    pub(super) floods: Floods,
+    /// Notices on their way.
+    pub(super) pushes: Pushes,
     /// What came and went, by the hour and by the day.
     pub tally: Tally,
     /// Raised once, when the relay should end.
@@ -220,5 +226,41 @@ pub struct Busy(Rc<Relay>);
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get() - 1);
+    }
+}
+
+/// A message in a hand, a person's or that of who sums up. If that lets go (the browser has left, the
+/// spool has failed), it is as it was.
+pub(super) struct Taken {
+    relay: Rc<Relay>,
+    id: Id,
+    was: queue::State,
+    over: bool,
+}
+
+impl Taken {
+    pub(super) fn take(relay: &Rc<Relay>, id: Id) -> Option<Taken> {
+        let was = relay.queue.take(id)?;
+        Some(Taken { relay: relay.clone(), id, was, over: false })
+    }
+
+    pub(super) fn put(mut self, state: queue::State) {
+        self.over = true;
+        self.relay.queue.give_back(self.id, self.was, self.relay.sys.clock.now(), state);
+    }
+
+    pub(super) fn forget(mut self) {
+        self.over = true;
+        self.relay.queue.remove(self.id);
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if !self.over {
+            // Nothing has changed, also not since when it counts.
+            let (relay, was) = (&self.relay, self.was);
+            relay.queue.give_back(self.id, queue::State::Sending, relay.sys.clock.now(), was);
+        }
     }
 }

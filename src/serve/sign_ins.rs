@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::{Config, SignInKey, Via},
     limits,
+    proto::http::Content,
     proto::oauth::{self, DeviceCode, Flow, Grant, Returned, Said, Tokens},
     relay::{fetch::fetch, grants::Standing, route, trace::Event},
     time::{Instant, Wall},
@@ -143,7 +144,7 @@ impl SignIns {
         let relay = &self.relay;
         let form = grant.client.device(&grant.provider);
         let ipv6 = relay.config().delivery_ipv6;
-        let answer = fetch(&relay.sys, &relay.resolver, ipv6, device, Some(&form)).await;
+        let answer = fetch(&relay.sys, &relay.resolver, ipv6, device, Content::Form(&form)).await;
         let code = match oauth::device(&answer.map_err(|unanswered| unanswered.words)?) {
             Said::Yes(code) => code,
             Said::No(why) | Said::Later(why, _) => return Err(format!("{host} says: {why}")),
@@ -284,7 +285,7 @@ impl SignIns {
     async fn ask(&self, grant: &Grant, form: &str) -> Result<Said<Tokens>, String> {
         let relay = &self.relay;
         let (ipv6, url) = (relay.config().delivery_ipv6, &grant.provider.token);
-        let answer = fetch(&relay.sys, &relay.resolver, ipv6, url, Some(form)).await;
+        let answer = fetch(&relay.sys, &relay.resolver, ipv6, url, Content::Form(form)).await;
         answer.map(|answer| oauth::tokens(&answer)).map_err(|unanswered| unanswered.words)
     }
 

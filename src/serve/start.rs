@@ -1,12 +1,15 @@
 //! From nothing to a running relay, and back.
 
 use super::{
+    alarm,
     control::{self, Control, Files, Unloaded},
     desk::Desk,
+    flood::Floods,
     line::{self, Line},
     listen::{Doors, Service},
     memory,
     noise::Noise,
+    push::Pushes,
     relay::{Figures, Relay},
     sign_ins,
     web::{Web, office::AdminState, office::Office},
@@ -94,6 +97,8 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
         history: History::default(),
         transcripts: Transcripts::default(),
         tally: Tally::default(),
+        pushes: Pushes::default(),
+        floods: Floods::default(),
         stop: Signal::default(),
         changed: Signal::default(),
         urgent: Signal::default(),
@@ -157,6 +162,7 @@ impl Running {
         relay.sys.spawn(async move { keeper.history.keep(&keeper.sys).await });
         let keeper = relay.clone();
         relay.sys.spawn(async move { memory::keep(&keeper).await });
+        relay.sys.spawn(alarm::watch(relay.clone(), self.control.clone()));
         let event = Event::new("started")
             .with("version", env!("CARGO_PKG_VERSION"))
             .with("hostname", &relay.config().hostname);

@@ -66,7 +66,7 @@ impl Trials {
         let to = address("to", &asked.to)?;
         let destination = match route::route(&config, &Whence::default(), &to) {
             Hop::Remote(destination) => destination,
-            Hop::Local(_) | Hop::Unknown => {
+            Hop::Local(_) | Hop::Push(_) | Hop::Unknown => {
                 let words = format!("{to} is an address of this relay: give one outside");
                 return Err(one("to", words));
             }

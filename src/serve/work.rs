@@ -12,7 +12,7 @@ mod report;
 
 pub use attempt::{Attempt, Job};
 
-use super::{lane::Lanes, relay::Relay};
+use super::{lane::Lanes, push, relay::Relay};
 use crate::{
     config::Config,
     limits,
@@ -126,8 +126,15 @@ async fn start(relay: Rc<Relay>, lanes: Rc<Lanes>, id: Id, slot: Slot) {
     let (envelope, durable) = loaded;
     let attempt = Attempt::new(&relay, id, envelope, durable);
     let config = relay.config();
-    let Ways { local, remote } = sort(&config, &attempt.envelope, &attempt.progress());
-    let only_local = remote.is_empty();
+    let Ways { local, push, remote } = sort(&config, &attempt.envelope, &attempt.progress());
+    let only_local = remote.is_empty() && push.is_empty();
+    for (name, recipients) in push {
+        let Some(push) = config.push.iter().find(|push| push.name == name).cloned() else {
+            continue;
+        };
+        let (job, relay) = (Job::new(&attempt, recipients), relay.clone());
+        relay.clone().sys.spawn(async move { push::carry(&relay, push, job).await });
+    }
     for (destination, recipients) in remote {
         if lanes.has_room(&destination) {
             lanes.add(&destination, Job::new(&attempt, recipients));
@@ -182,12 +189,14 @@ enum Local {
 /// envelope.
 struct Ways {
     local: Vec<(usize, Local)>,
+    /// By the name of the push.
+    push: Vec<(String, Vec<usize>)>,
     remote: Vec<(Destination, Vec<usize>)>,
 }
 
 /// The recipients still owed.
 fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
-    let mut ways = Ways { local: Vec::new(), remote: Vec::new() };
+    let mut ways = Ways { local: Vec::new(), push: Vec::new(), remote: Vec::new() };
     let mut places: HashMap<Destination, usize> = HashMap::new();
     for n in progress.owed() {
         let Some(recipient) = envelope.recipients.get(n) else { continue };
@@ -197,6 +206,10 @@ fn sort(config: &Config, envelope: &Envelope, progress: &Progress) -> Ways {
         }
         match route::route(config, &envelope.into(), &recipient.to) {
             Hop::Local(user) => ways.local.push((n, Local::User(user))),
+            Hop::Push(name) => match ways.push.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, recipients)) => recipients.push(n),
+                None => ways.push.push((name, vec![n])),
+            },
             Hop::Unknown => ways.local.push((n, Local::Unknown)),
             Hop::Discard => ways.local.push((n, Local::Discard)),
             Hop::Remote(destination) => match places.entry(destination) {

@@ -31,7 +31,7 @@ pub const MESSAGE: u64 = 300 << 10;
 pub const SEGMENT: u64 = limits::SEGMENT_BYTES_MIN as u64;
 /// Tasks of a relay that waits for whatever may come: what listens, works, keeps, and watches line
 /// and sign-ins.
-const IDLE_TASKS: usize = 9;
+const IDLE_TASKS: usize = 10;
 /// Sessions at once, in all and of one address.
 const SESSIONS: (usize, usize) = (8, 4);
 /// A date, in seconds since 1970: 2026-02-22.

@@ -234,6 +234,59 @@ pub const SETTINGS: &[Setting] = &[
         example: "false",
     },
     Setting {
+        key: "push",
+        kind: Kind::Objects { of: "a push", most: limits::PUSH },
+        default: "none",
+        help: "Local names whose mail ends as a notice on your phone (ntfy), or as a request to a \
+               program.",
+        example: r#"[{ "name": "phone", "url": "https://ntfy.sh/my-own-topic" }]"#,
+    },
+    Setting {
+        key: "push[].name",
+        kind: Kind::Text(
+            "1 to 64 of the letters a to z, digits, dot, dash and underscore, beginning with a \
+             letter or digit",
+        ),
+        default: "",
+        help: "The part of the address before the @; aliases may lead there.",
+        example: r#""phone""#,
+    },
+    Setting {
+        key: "push[].url",
+        kind: Kind::Text(
+            "an address such as https://ntfy.sh/my-own-topic (http:// only to an IP address of a \
+             private network)",
+        ),
+        default: "",
+        help: "Where it is posted. Of ntfy, the last part is the topic: nobody should guess it.",
+        example: r#""https://ntfy.sh/my-own-topic""#,
+    },
+    Setting {
+        key: "push[].kind",
+        kind: Kind::Choice(&["ntfy", "json"]),
+        default: "ntfy",
+        help: "What is posted: as ntfy takes it, or {id, from, to, subject, text} for any program.",
+        example: r#""json""#,
+    },
+    Setting {
+        key: "push[].token",
+        kind: Kind::Secret {
+            most: limits::TOKEN_BYTES,
+            of: "of letters, digits and -._~+/, with = at the end alone",
+        },
+        default: "none",
+        help: "What lets us in there, as a bearer token. It moves to secrets.json.",
+        example: r#""tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2""#,
+    },
+    Setting {
+        key: "alerts",
+        kind: Kind::Text("a user, an alias, a push or an address"),
+        default: "none: problems are shown on the page",
+        help: "Who is told when mail is stuck, or something else needs a person. A push gets \
+               through when mail does not.",
+        example: r#""phone""#,
+    },
+    Setting {
         key: "routes",
         kind: Kind::Objects { of: "a route", most: limits::ROUTES },
         default: "none: straight to the mail servers of each recipient's domain",

@@ -52,10 +52,10 @@ fn what_is_no_address_is_none() {
 #[test]
 fn a_request_says_what_has_to_be_said() {
     let url = Url::parse("https://example.com:8443/token").expect("an address");
-    let get = String::from_utf8(request(&url, None)).expect("text");
+    let get = String::from_utf8(request(&url, Content::Nothing)).expect("text");
     assert!(get.starts_with("GET /token HTTP/1.1\r\nHost: example.com:8443\r\n"), "{get}");
     assert!(get.ends_with("Connection: close\r\n\r\n"), "{get}");
-    let post = String::from_utf8(request(&url, Some("a=1"))).expect("text");
+    let post = String::from_utf8(request(&url, Content::Form("a=1"))).expect("text");
     assert!(post.starts_with("POST /token "), "{post}");
     assert!(post.ends_with("Content-Length: 3\r\n\r\na=1"), "{post}");
 }
@@ -186,4 +186,19 @@ fn forms_are_written_and_read() {
     assert_eq!(field("a=b+c", "a").as_deref(), Some("b c"));
     assert_eq!(field("a=%zz", "a"), None);
     assert_eq!(field("a", "a"), None);
+}
+
+#[test]
+fn json_goes_with_its_token_and_in_clear_to_the_house_alone() {
+    let url = Url::parse_near("http://192.168.1.5:8080/topic").expect("a private address");
+    let content = Content::Json { text: "{}", bearer: Some("t0ken") };
+    let post = String::from_utf8(request(&url, content)).expect("text");
+    assert!(post.starts_with("POST /topic HTTP/1.1\r\nHost: 192.168.1.5:8080\r\n"), "{post}");
+    assert!(post.contains("\r\nAuthorization: Bearer t0ken\r\n"), "{post}");
+    assert!(post.ends_with("application/json\r\nContent-Length: 2\r\n\r\n{}"), "{post}");
+    for bad in ["http://203.0.113.5/t", "http://ntfy.example/t", "http://[2001:db8::1]/t"] {
+        assert_eq!(Url::parse_near(bad), None, "{bad}");
+    }
+    assert!(Url::parse_near("https://ntfy.example/t").is_some());
+    assert_eq!(Url::parse("http://192.168.1.5/t"), None);
 }

@@ -47,6 +47,39 @@ pub fn decode_words(value: &[u8], chars_max: usize) -> String {
     shown.trim().chars().take(chars_max).collect()
 }
 
+/// A text as it may stand in a field of a header: as it is where it is plain, else in encoded words
+/// (RFC 2047 §2), folded between them. Controls become blanks.
+pub fn encoded(text: &str) -> String {
+    /// Octets that fit an encoded word of 75 characters in base 64.
+    const PIECE: usize = 42;
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = |c: char| c.is_ascii_alphanumeric() || " .-_+/'!".contains(c);
+    if text.len() <= 60 && text.chars().all(plain) {
+        return text;
+    }
+    let mut words = Vec::new();
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let end = rest.floor_char_boundary(PIECE);
+        let (piece, after) = rest.split_at(end);
+        words.push(format!(
+            "=?utf-8?B?{}?=",
+            base64::engine::general_purpose::STANDARD.encode(piece)
+        ));
+        rest = after;
+    }
+    words.join("\r\n ")
+}
+
+/// Octets as text: UTF-8 where they are UTF-8, else windows-1252.
+pub fn text(octets: &[u8]) -> String {
+    match core::str::from_utf8(octets) {
+        Ok(text) => text.to_string(),
+        Err(error) if error.error_len().is_none() => String::from_utf8_lossy(octets).into_owned(),
+        Err(_) => octets.iter().map(|b| windows_1252(*b)).collect(),
+    }
+}
+
 fn plain(octets: &[u8]) -> String {
     match core::str::from_utf8(octets) {
         Ok(text) => text.replace("\r\n", ""),
@@ -171,6 +204,17 @@ mod tests {
 
     fn decoded(value: &str) -> String {
         decode_words(value.as_bytes(), 128)
+    }
+
+    #[test]
+    fn what_is_encoded_reads_back_and_is_folded() {
+        assert_eq!(encoded("47 more messages from door-1"), "47 more messages from door-1");
+        for text in ["Gr\u{fc}\u{df}e", "a\"b", "x@y <z>", &"\u{fc}".repeat(100), "=?x?="] {
+            let field = encoded(text);
+            assert!(field.is_ascii() && field.lines().all(|line| line.len() <= 76), "{field}");
+            assert_eq!(decode_words(field.as_bytes(), 200), *text);
+        }
+        assert_eq!(encoded("a\r\nBcc: b"), encoded("a  Bcc: b"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod repair;
 pub mod sender;
 pub mod spf;
 pub mod srs;
+pub mod text;
 
 #[cfg(test)]
 mod vectors;

@@ -129,7 +129,10 @@ impl Aliases {
         }
         let local = route::folded(step.to.local());
         let domain = domain_key(step.to.domain());
-        let is_user = |name: &str| config.users.iter().any(|user| user.name == name);
+        let is_user = |name: &str| {
+            config.users.iter().any(|user| user.name == name)
+                || config.push.iter().any(|push| push.name == name)
+        };
         for name in [Some(local.as_str()), route::without_tag(&local)].into_iter().flatten() {
             let at = |domain: &str| self.by_address.get(&(name.to_string(), domain.to_string()));
             match at(&domain).or_else(|| at("")) {

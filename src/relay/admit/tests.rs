@@ -427,7 +427,7 @@ fn whatever_is_configured_strangers_reach_only_what_a_local_address_stands_for()
                     Hop::Remote(_) => {
                         assert!(configured.iter().any(|t| t == target.as_str()), "{to} → {target}");
                     }
-                    Hop::Discard | Hop::Unknown => {
+                    Hop::Discard | Hop::Push(_) | Hop::Unknown => {
                         panic!("{to} → {target}, whom nobody would take")
                     }
                 }

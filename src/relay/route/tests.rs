@@ -34,6 +34,8 @@ pub(in crate::relay) fn config() -> Config {
         owner: None,
         masquerade: None,
         srs: true,
+        push: vec![],
+        alerts: None,
         routes: vec![],
         signing: Vec::new(),
         dns: vec![],

@@ -195,8 +195,7 @@ impl Policy {
     pub fn rcpt(&self, who: &Who, to: &Address) -> Result<Vec<Target>, Refusal> {
         if !who.may_relay() {
             if !self.is_local_domain(to.domain()) {
-                let reason = format!("{} is not in `trusted` and did not log in", caller(who));
-                return Err(Refusal::new(RELAYING, reason));
+                return Err(Refusal::new(RELAYING, self.no_login(who)));
             }
             // RFC 5321 §4.5.1: <postmaster> alone needs no domain.
             if to.domain().is_empty() && !aliases::is_postmaster(to) {

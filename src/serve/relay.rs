@@ -229,8 +229,8 @@ impl Drop for Busy {
     }
 }
 
-/// A message in a hand, a person's or that of who sums up. If that lets go (the browser has left, the
-/// spool has failed), it is as it was.
+/// A message in a hand, a person's or that of who sums up. If that lets go (the browser has left,
+/// the spool has failed), it is as it was.
 pub(super) struct Taken {
     relay: Rc<Relay>,
     id: Id,

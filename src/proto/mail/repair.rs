@@ -244,6 +244,17 @@ impl<'a> Repair<'a> {
             self.put("From", format!(" <{}>", self.reverse_path()).as_bytes());
             self.note("From added");
         }
+        // Some servers take no message that is for nobody.
+        if self.values("To").is_empty() && self.values("Cc").is_empty() {
+            self.put("To", b" undisclosed-recipients:;");
+            self.note("To added");
+        }
+        let has = |name: &str| header::fields(self.header).any(|field| field.is(name));
+        let is_mime = has("Content-Type") || has("Content-Transfer-Encoding");
+        if is_mime && !has("MIME-Version") {
+            self.put("MIME-Version", b" 1.0");
+            self.note("MIME-Version added");
+        }
         if self.values("Message-ID").iter().all(|value| is_blank(value)) {
             let id = format!(" <{:016x}@{}>", self.how.random, self.how.hostname);
             self.put("Message-ID", id.as_bytes());

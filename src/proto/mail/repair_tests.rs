@@ -45,9 +45,10 @@ fn a_submission_without_any_header_gets_one() {
     assert_eq!(
         header,
         "Date: Sun, 22 Nov 2026 09:12:00 +0000\r\nFrom: <camera@home.arpa>\r\n\
-         Message-ID: <000000000000feed@relay.home.arpa>\r\n\r\n"
+         To: undisclosed-recipients:;\r\nMessage-ID: <000000000000feed@relay.home.arpa>\r\n\r\n"
     );
-    assert_eq!(repairs, ["header added", "Date added", "From added", "Message-ID added"]);
+    let all = ["header added", "Date added", "From added", "To added", "Message-ID added"];
+    assert_eq!(repairs, all);
     let (header, _) = submitted("Subject: cut off");
     assert!(header.starts_with("Subject: cut off\r\nDate: "), "{header}");
 }
@@ -121,7 +122,7 @@ fn a_from_that_is_only_a_name_gets_the_reverse_path() {
 
 #[test]
 fn dates_that_no_set_clock_wrote_are_replaced() {
-    let rest = "From: a@x\r\nMessage-ID: <1@x>\r\n";
+    let rest = "From: a@x\r\nTo: b@y\r\nMessage-ID: <1@x>\r\n";
     let date = "Date: Sun, 22 Nov 2026 09:12:00 +0000\r\n";
     for (field, made, repairs) in [
         ("", "", vec!["Date added"]),
@@ -234,7 +235,8 @@ fn ten_thousand_fields_are_repaired_in_one_pass() {
 
 #[test]
 fn eight_bit_headers_are_told_and_left_alone() {
-    let latin = b"Date: 22 Nov 2026 09:00 GMT\r\nFrom: J\xf6rg <j@x>\r\nMessage-ID: <1@x>\r\n\r\n";
+    let latin = b"Date: 22 Nov 2026 09:00 GMT\r\nFrom: J\xf6rg <j@x>\r\nCc: b@y\r\n\
+        Message-ID: <1@x>\r\n\r\n";
     let how = Preparation {
         origin: Origin::Submitted,
         hostname: "h",
@@ -246,4 +248,24 @@ fn eight_bit_headers_are_told_and_left_alone() {
     let prepared = prepare(latin, &how).expect("good");
     assert_eq!(prepared.header, latin);
     assert!(prepared.eight_bit);
+}
+
+#[test]
+fn what_some_servers_ask_for_is_added() {
+    let rest = "Date: Sun, 22 Nov 2026 09:00:00 +0100\r\nFrom: a@x\r\nMessage-ID: <1@x>\r\n";
+    for (fields, repairs) in [
+        ("To: b@y\r\n", vec![]),
+        ("Cc: b@y\r\n", vec![]),
+        ("", vec!["To added"]),
+        ("Bcc: b@y\r\n", vec!["Bcc removed", "To added"]),
+        ("To: b@y\r\nContent-Type: text/plain\r\n", vec!["MIME-Version added"]),
+        ("To: b@y\r\nContent-Transfer-Encoding: 8bit\r\n", vec!["MIME-Version added"]),
+        ("To: b@y\r\nMime-version: 1.0\r\nContent-Type: text/plain\r\n", vec![]),
+    ] {
+        let (header, told) = submitted(&format!("{rest}{fields}\r\n"));
+        assert_eq!(told, repairs, "{fields}");
+        let has = |field: &str| header.contains(field);
+        assert_eq!(has("To: undisclosed-recipients:;\r\n"), repairs.contains(&"To added"));
+        assert_eq!(has("MIME-Version: 1.0\r\n"), repairs.contains(&"MIME-Version added"));
+    }
 }

@@ -1,14 +1,17 @@
 //! The whole relay in a world of memory: conversations at its doors, messages on their way, a
 //! person at its desk.
 
+mod care;
 mod company;
 mod crowd;
+mod devices;
 mod disk;
 mod doctor;
 mod doors;
 mod exposition;
 mod failing;
 mod fairness;
+mod floods;
 mod forwards;
 mod greylists;
 mod history;
@@ -17,6 +20,7 @@ mod logins;
 mod names;
 mod pace;
 mod policies;
+mod pushes;
 mod queue;
 mod refusals;
 mod reports;

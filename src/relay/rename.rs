@@ -2,7 +2,7 @@
 //! envelope and in the header. What that looks like is in `proto/mail/sender`.
 
 use crate::{
-    proto::mail::{address::Address, header, sender},
+    proto::mail::{address::Address, charset, header, sender},
     relay::{envelope::Octets, route},
     sys::Pending,
 };
@@ -85,6 +85,38 @@ impl<B: Octets> Renamed<B> {
         Ok((renamed, by.map(|by| Stand { from, by, header })))
     }
 
+    /// Say of which characters a text is that has octets above 127 and says nothing, or that it is
+    /// ASCII: UTF-8 where it is that, else windows-1252. Tells what was said, if anything.
+    ///
+    /// # Errors
+    /// The message could not be read.
+    pub async fn label(&mut self) -> io::Result<Option<&'static str>> {
+        let header = match self.head.is_empty() {
+            true => self.header().await?,
+            false => Some(self.head.clone()),
+        };
+        let Some(header) = header.filter(|header| charset::is_unlabelled(header)) else {
+            return Ok(None);
+        };
+        let mut utf8 = Utf8::default();
+        let mut offset = header.len() as u64;
+        while offset < self.size() {
+            let octets = self.chunk(offset).await?;
+            if octets.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            utf8.look(&octets);
+            offset += octets.len() as u64;
+        }
+        if !utf8.seen {
+            return Ok(None);
+        }
+        let name = if utf8.is_valid() { "utf-8" } else { "windows-1252" };
+        let instead = if self.head.is_empty() { header.len() as u64 } else { self.instead };
+        (self.head, self.instead) = (charset::labelled(&header, name), instead);
+        Ok(Some(name))
+    }
+
     /// The header with its empty line; `None`: it is too long.
     async fn header(&self) -> io::Result<Option<Vec<u8>>> {
         let mut reader = header::Reader::default();
@@ -102,6 +134,37 @@ impl<B: Octets> Renamed<B> {
             }
         }
         Ok(Some(reader.finish().header))
+    }
+}
+
+/// Is it UTF-8? Octets may come in any pieces.
+#[derive(Default)]
+struct Utf8 {
+    /// A character that has begun.
+    begun: Vec<u8>,
+    bad: bool,
+    /// There is an octet above 127.
+    seen: bool,
+}
+
+impl Utf8 {
+    fn look(&mut self, octets: &[u8]) {
+        if self.bad || (self.begun.is_empty() && octets.is_ascii()) {
+            return;
+        }
+        self.seen = true;
+        self.begun.extend_from_slice(octets);
+        match std::str::from_utf8(&self.begun) {
+            Ok(_) => self.begun.clear(),
+            Err(error) if error.error_len().is_none() => {
+                self.begun.drain(..error.valid_up_to());
+            }
+            Err(_) => self.bad = true,
+        }
+    }
+
+    fn is_valid(&self) -> bool {
+        !self.bad && self.begun.is_empty()
     }
 }
 
@@ -165,6 +228,42 @@ mod tests {
             assert!(all.ends_with(&format!("Subject: x\r\n\r\n{body}")), "{from} {author}");
             assert_eq!(all == message, !header, "{from} {author}");
         }
+    }
+
+    #[test]
+    fn a_text_says_of_which_characters_it_is() {
+        for (head, body, name) in [
+            ("Subject: x\r\n", &b"Gr\xc3\xbc\xc3\x9fe"[..], Some("utf-8")),
+            ("Subject: x\r\n", b"Gr\xfc\xdfe", Some("windows-1252")),
+            ("Subject: x\r\n", b"cut \xc3", Some("windows-1252")),
+            ("Subject: x\r\n", b"plain", None),
+            ("Content-Type: text/plain; charset=koi8-r\r\n", b"\xc1", None),
+            ("Subject: \u{fc}\r\n", b"plain", None),
+        ] {
+            let message = [head.as_bytes(), b"\r\n", body].concat();
+            let mut renamed = Renamed::as_it_is(message.clone());
+            assert_eq!(block_on(renamed.label()).expect("readable"), name, "{head}");
+            let mut all = Vec::new();
+            while let Some(octets) =
+                Some(block_on(renamed.chunk(all.len() as u64)).expect("readable"))
+                    .filter(|octets| !octets.is_empty())
+            {
+                all.extend(octets);
+            }
+            assert_eq!(all.len() as u64, renamed.size());
+            assert!(all.ends_with(&[b"\r\n\r\n", body].concat()), "the body stays");
+            assert_eq!(all == message, name.is_none());
+        }
+        // After another sender was put in it, too, and across the bounds of chunks.
+        let body = "\u{fc}".repeat(40_000);
+        let message = format!("From: a@b\r\n\r\nx{body}").into_bytes();
+        let senders = ["me@gmail.com".to_string()];
+        let work = Renamed::new(message, None, None, &senders);
+        let (mut renamed, _) = block_on(work).expect("readable");
+        assert_eq!(block_on(renamed.label()).expect("readable"), Some("utf-8"));
+        let start = block_on(renamed.chunk(0)).expect("readable");
+        let start = String::from_utf8_lossy(&start).into_owned();
+        assert!(start.contains("me@gmail.com") && start.contains("charset=utf-8"), "{start}");
     }
 
     #[test]

@@ -498,7 +498,14 @@ impl Run {
         let ours = attempt.envelope.ours && policy.stands_in();
         let world = ours.then_some(&stands as &StandIn<'_>);
         let from = attempt.envelope.from.as_ref();
-        let (message, stand) = Renamed::new(body, from, world, &senders).await?;
+        let (mut message, stand) = Renamed::new(body, from, world, &senders).await?;
+        if attempt.envelope.ours
+            && attempt.envelope.eight_bit
+            && let Some(charset) = message.label().await?
+        {
+            let event = Event::of("labelled", attempt.id, &attempt.envelope.message_id);
+            self.relay.tell(event.with("as", charset));
+        }
         let mut message = Recast::new(message);
         let mut outgoing = outgoing(attempt, recipients, message.size());
         if let Some(Stand { from, by, .. }) = stand {

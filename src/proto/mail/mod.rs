@@ -1,6 +1,7 @@
 //! Internet messages: addresses, headers, dates and reports. Pure.
 
 pub mod address;
+pub mod charset;
 pub mod date;
 pub mod dkim;
 pub mod downgrade;

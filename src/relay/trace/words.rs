@@ -35,6 +35,9 @@ impl Event {
             "delivered" => {
                 format!("Put into the mailbox of {} for {}.", f("mailbox"), listed(f("to")))
             }
+            "labelled" => {
+                format!("Its text is declared as {}, since it said nothing of it.", f("as"))
+            }
             "gathered" => format!("Kept for a summary: {} sends many messages.", f("device")),
             "summed-up" => format!("Summed up in message {}.", f("report")),
             "pushed" => format!("Shown by {}, at {}.", f("to"), f("host")),

@@ -156,6 +156,23 @@ fn what_a_device_says_wrong_is_put_right_and_told() {
 }
 
 #[test]
+fn text_of_a_device_says_of_which_characters_it_is() {
+    let house = House::new();
+    house.world.server(SMARTHOST);
+    house.send("camera@home.test", &["me@example.org"], "T\u{fc}r offen");
+    house.send("camera@home.test", &["me@example.org"], "Door open");
+    house.pass(1);
+    let mail = house.world.mail.take();
+    assert!(
+        mail[0].text.contains("Content-Type: text/plain; charset=utf-8\r\n"),
+        "{}",
+        mail[0].text
+    );
+    assert!(!mail[1].text.contains("charset"), "{}", mail[1].text);
+    assert_eq!(house.world.told("labelled").len(), 1);
+}
+
+#[test]
 fn its_mail_leaves_from_its_own_sender_and_its_failures_go_to_its_owner() {
     let rules = r#""devices": [{"address": "192.168.1.20", "sender": "alarm@mine.example",
                                "owner": "bob"}], "domains""#;

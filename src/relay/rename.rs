@@ -91,10 +91,8 @@ impl<B: Octets> Renamed<B> {
     /// # Errors
     /// The message could not be read.
     pub async fn label(&mut self) -> io::Result<Option<&'static str>> {
-        let header = match self.head.is_empty() {
-            true => self.header().await?,
-            false => Some(self.head.clone()),
-        };
+        let header =
+            if self.head.is_empty() { self.header().await? } else { Some(self.head.clone()) };
         let Some(header) = header.filter(|header| charset::is_unlabelled(header)) else {
             return Ok(None);
         };

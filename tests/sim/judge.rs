@@ -203,14 +203,15 @@ fn unwrapped(file: &[u8]) -> Option<(String, String, Vec<u8>)> {
 fn judge_letter(world: &World, case: &Case, sent: &Sent, arrival: &Arrival) {
     let letter = &sent.letter;
     let about = format!("letter {} at {}", letter.token, arrival.to);
-    let exact = letter.complete || !is_near(sent.by) || sent.by == crate::net::ROUTER;
-    if !is_whole(&letter.octets, &arrival.octets, exact) {
+    let stranger = !is_near(sent.by) || sent.by == crate::net::ROUTER;
+    let labelled = !stranger && !letter.octets.is_ascii();
+    let octets = if labelled { unlabelled(&arrival.octets) } else { arrival.octets.clone() };
+    if !is_whole(&letter.octets, &octets, letter.complete || stranger) {
         world.wrong(format!("{about} is not what was sent"));
     }
     // What a stranger sends to an alias comes from us in the end (SRS).
     let written = letter.from.split_once('@').is_some_and(|(local, domain)| {
         let end = format!("={domain}={local}@{HOME}");
-        let stranger = !is_near(sent.by) || sent.by == crate::net::ROUTER;
         stranger && arrival.from.starts_with("SRS0=") && arrival.from.ends_with(&end)
     });
     if arrival.from != letter.from && !written {
@@ -226,6 +227,21 @@ fn judge_letter(world: &World, case: &Case, sent: &Sent, arrival: &Arrival) {
         }
         _ => {}
     }
+}
+
+/// As it was before it was said of which characters it is.
+fn unlabelled(octets: &[u8]) -> Vec<u8> {
+    const LABELS: [&str; 2] = ["utf-8", "windows-1252"];
+    let split = header_end(octets).unwrap_or_default();
+    let (header, body) = octets.split_at(split);
+    let label = |charset: &str| {
+        format!(
+            "MIME-Version: 1.0\r\nContent-Type: text/plain; charset={charset}\r\n\
+             Content-Transfer-Encoding: 8bit\r\n"
+        )
+    };
+    let plain = LABELS.iter().find_map(|name| header.strip_suffix(label(name).as_bytes()));
+    [plain.unwrap_or(header), body].concat()
 }
 
 /// `arrived` is `sent` below our Received field. Where it is not `exact`, fields may have been

@@ -11,10 +11,11 @@ use super::{
     trial::Trials,
     vitals,
     web::office::{
-        Action, AdminLogin, AdminState, Apply, Begun, Chart, Counts, DeviceRow, Door, Event,
-        FindingRow, Keys, Last, LogLine, LogPart, Message, Office, Page, Problem, PublishRow,
-        QueuePage, Queued, RecipientRow, RecipientState, Row, Scope, SettingRow, SignInHow,
-        SignInRow, Spool, State, Status, TranscriptRow, TrialAsked, TrialPart, UserChange, Which,
+        Action, AdminLogin, AdminState, Advice, Apply, Begun, Chart, Counts, DeviceRow, Door,
+        Event, FindingRow, Keys, Last, LogLine, LogPart, Message, Office, Page, Problem,
+        PublishRow, QueuePage, Queued, RecipientRow, RecipientState, Row, Scope, SettingRow,
+        SignInHow, SignInRow, Spool, State, Status, TranscriptRow, TrialAsked, TrialPart,
+        UserChange, Which,
     },
 };
 use crate::{
@@ -666,11 +667,22 @@ fn recipient_row((recipient, outcome): (&Recipient, &Option<Outcome>)) -> Recipi
         status: outcome.as_ref().map_or(String::new(), |o| o.status.to_string()),
         by: outcome.as_ref().map_or(String::new(), |o| o.by.clone()),
         words: outcome.as_ref().map_or(String::new(), |o| o.text.clone()),
+        advice: outcome.as_ref().filter(|o| o.status.class != Class::Success).and_then(advised),
     }
 }
 
+/// What can be done about what somebody else said.
+fn advised(outcome: &Outcome) -> Option<Advice> {
+    let said = Some(&outcome.text).filter(|_| !outcome.by.is_empty())?;
+    refusal::explained(said).map(|(words, source)| Advice { words, source })
+}
+
 fn event(dated: &Dated) -> Event {
+    let refused = ["deferred", "failed"].contains(&dated.event.kind.as_str());
+    let said = Some(dated.event.field("reply")).filter(|_| refused);
+    let advice = said.and_then(refusal::explained);
     Event {
+        advice: advice.map(|(words, source)| Advice { words, source }),
         at: dated.at,
         id: dated.event.field("id").to_string(),
         event: dated.event.kind.clone(),

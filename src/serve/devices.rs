@@ -38,7 +38,7 @@ pub(super) async fn rows(relay: &Relay) -> Vec<DeviceRow> {
     for (n, device) in settings.config.devices.iter().enumerate() {
         if !known.iter().any(|(peer, _)| settings.policy.device(*peer) == Some(device)) {
             rows.push(DeviceRow {
-                address: device.at.to_string(),
+                address: shown(device),
                 name: device.name.clone(),
                 entry: Some(n),
                 access: word(device.access).into(),
@@ -90,6 +90,13 @@ fn row(relay: &Relay, policy: &Policy, peer: IpAddr, client: &Client) -> DeviceR
         silent: device.is_some_and(|device| is_silent(relay, device, Some(client))),
         ..DeviceRow::default()
     }
+}
+
+/// A device's address; a network with its prefix.
+fn shown(device: &Device) -> String {
+    let text = device.at.to_string();
+    let single = text.strip_suffix("/32").or_else(|| text.strip_suffix("/128"));
+    single.map_or_else(|| text.clone(), str::to_string)
 }
 
 fn word(access: Access) -> &'static str {

@@ -283,3 +283,17 @@ fn each_row_can_be_reached_and_says_where_it_comes_from() {
         assert!(general || found.is_some_and(|(_, found)| found.advice == row.advice), "{text}");
     }
 }
+
+#[test]
+fn what_is_advised_is_said_with_its_source() {
+    for (text, advice, source) in [
+        ("550 5.1.1 <a@b.example>: unknown", "how it is spelled", "RFC 3463 §3.2"),
+        ("login refused: 535 5.7.8 Username and Password not accepted.", "wrong", "RFC 4954"),
+    ] {
+        let (words, from) = explained(text).expect(text);
+        assert!(words.contains(advice) && from.contains(source), "{words} {from}");
+    }
+    assert_eq!(explained("451 4.3.0 Try again later"), None);
+    assert_eq!(explained("250 2.0.0 Taken"), None);
+    assert!(TABLE.iter().all(|row| row.advice.is_empty() || !row.source.is_empty()));
+}

@@ -398,6 +398,17 @@ pub struct RecipientRow {
     pub by: String,
     /// What was said.
     pub words: String,
+    /// What a person can do about it, where it is a refusal that is understood.
+    pub advice: Option<Advice>,
+}
+
+/// What a refusal means, beyond its words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Advice {
+    /// What to do about it, in whole sentences.
+    pub words: &'static str,
+    /// Where that is documented: an RFC, an address on the web, or several after `; `.
+    pub source: &'static str,
 }
 
 /// What became of a recipient.
@@ -448,6 +459,8 @@ pub struct Event {
     pub event: String,
     /// What, in words, with the remote's own.
     pub words: String,
+    /// What a person can do about it, where it is a refusal that is understood.
+    pub advice: Option<Advice>,
 }
 
 /// What to do with a configuration.

@@ -547,7 +547,7 @@ const port = (address) => address.slice(address.lastIndexOf(":") + 1);
 const isLocal = (address) => /^(127\.|\[::1\])/.test(address);
 
 /** What to type into a camera. */
-export function typeIn(status) {
+export function typeIn(status, more = true) {
   const doors = (service) => status.listening.filter((door) => door.service === service);
   const ports = (service) => [...new Set(doors(service).map((door) => port(door.address)))];
   const server = status.addresses[0] || location.hostname;
@@ -595,6 +595,7 @@ export function typeIn(status) {
         h("a", { href: "#/settings", "data-key": "doors" }, "settings"),
         ".",
       ),
+    more &&
     h(
       "p",
       { class: "small" },

@@ -287,10 +287,13 @@ export const bdi = (text) => h("bdi", null, text);
 
 /** Events one below the other; those of the message `self` do not name it again. */
 export function timeline(events, self) {
+  // What comes again and again is explained once, the last time.
+  const last = new Map();
+  events.forEach((event, n) => event.advice && last.set(event.advice.words, n));
   return h(
     "ol",
     { class: "line" },
-    events.map((event) => {
+    events.map((event, n) => {
       const tone = TONES[event.event] || "plain";
       return h(
         "li",
@@ -301,12 +304,29 @@ export function timeline(events, self) {
           null,
           h("div", { class: "head" }, h("b", null, kind(event.event)), moment(event.at)),
           h("p", null, event.words),
+          event.advice && last.get(event.advice.words) === n && advice(event.advice),
           event.id &&
             event.id !== self &&
             h("a", { class: "ref", href: "#/find/" + encodeURIComponent(event.id) }, event.id),
         ),
       );
     }),
+  );
+}
+
+/** What a refusal means, and where that stands. */
+export function advice({ words, source }) {
+  const from = source.split("; ").map((one, n) => [
+    n ? "; " : "",
+    one.startsWith("https://")
+      ? h("a", { href: one, target: "_blank", rel: "noopener noreferrer" }, one.slice(8).split("/")[0])
+      : one,
+  ]);
+  return h(
+    "div",
+    { class: "inset advice" },
+    h("p", null, words),
+    h("p", { class: "soft small" }, "Source: ", from.flat()),
   );
 }
 

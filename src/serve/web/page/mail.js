@@ -1,6 +1,7 @@
 // What waits, and what happened.
 
 import {
+  advice,
   ago,
   attempt,
   bdi,
@@ -396,6 +397,7 @@ function recipient(to) {
       h("span", { class: "chip " + tone }, words),
     ),
     said || h("p", { class: "soft small" }, "Not tried yet."),
+    to.advice && advice(to.advice),
   );
 }
 

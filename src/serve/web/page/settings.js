@@ -208,6 +208,12 @@ class Editor {
         this.input("owner", "Owner: mail for root, and reports, go to"),
         this.input("masquerade", "Domain of what leaves, instead of names of this network"),
       ),
+      card(
+        "When something is wrong",
+        "Mail may be what is stuck: a push message gets through all the same, by ntfy or a webhook.",
+        this.input("alerts", "Who is told"),
+        this.entries("push", "New place", "Add a place for push messages", "place"),
+      ),
       this.rest(),
       card("Password of this page", "", ownPassword()),
       h(
@@ -502,7 +508,7 @@ class Editor {
               h(
                 "fieldset",
                 { class: "entry" },
-                h("legend", { class: "small soft" }, entry.for || entry.from || name),
+                h("legend", { class: "small soft" }, entry.for || entry.from || entry.name || name),
                 h(
                   "div",
                   { class: "pair" },
@@ -576,6 +582,7 @@ class Editor {
       "owner",
       "masquerade",
       "routes",
+      "alerts",
       "admin",
     ];
     const groups = new Map();
@@ -726,6 +733,8 @@ const LABELS = {
   "routes[].user": "User name",
   "aliases[].from": "Mail to",
   "aliases[].to": "Goes to",
+  "push[].url": "Address",
+  "push[].kind": "What is there",
   "listen.smtp": "Devices and servers",
   "listen.submission": "People with a login",
   "listen.submissions": "The same, encrypted from the start",
@@ -740,6 +749,7 @@ const LABELS = {
 /** What the values of a choice mean. */
 const WORDS = {
   "yes or no": { true: "yes", false: "no" },
+  "push[].kind": { ntfy: "ntfy", json: "anything that takes JSON (a webhook)" },
   "routes[].tls": {
     none: "never",
     may: "if the server offers it",

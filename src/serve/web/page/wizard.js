@@ -28,7 +28,7 @@ export function wizardView(view, wanted) {
     title,
     h(
       "ol",
-      { class: "steps", "aria-label": "Steps" },
+      { class: "visit", "aria-label": "Steps" },
       STEPS.map(([step, words], n) =>
         h(
           "li",
@@ -319,7 +319,7 @@ async function deviceStep({ view, body }) {
   const server = status.addresses[0] || location.hostname;
   const text = "SMTP server: " + server + "\nPort: " + port + "\nEncryption: none\nLogin: none";
   body.replaceChildren(
-    typeIn(status),
+    typeIn(status, false),
     h(
       "section",
       { class: "card" },

@@ -82,6 +82,7 @@ impl Office for Relay {
             status: "4.2.2".into(),
             by: HOSTILE.into(),
             words: HOSTILE.into(),
+            advice: None,
         };
         Box::pin(ready((id == Id::new(7)).then(|| Message {
             row: row(),
@@ -105,6 +106,7 @@ impl Office for Relay {
             id: "0000000007".into(),
             event: "delivered".into(),
             words: HOSTILE.into(),
+            advice: None,
         };
         self.note(format!("trace {query}"), vec![event])
     }

@@ -171,15 +171,13 @@ fn count(rest: &[&str], allowed: &str) -> Usage {
 }
 
 fn queue(words: &[&str]) -> Result<Task, Usage> {
-    const ALLOWED: &str = "queue list, queue show ID, queue retry [ID|all], queue hold ID, queue \
-           release ID or queue drop ID";
+    const ALLOWED: &str = "queue list, queue show ID, queue retry [ID|all], queue hold \
+           ID|all, queue release ID|all or queue drop ID|all";
     let (first, ids) = words.split_first().unwrap_or((&"list", &[]));
     let act = match *first {
         "list" if ids.is_empty() => return Ok(Task::List),
         "show" if !ids.is_empty() => return Ok(Task::Show(self::ids(ids)?)),
-        "retry" if ids.is_empty() || ids == ["all"] => {
-            return Ok(Task::Act(Act::Retry, Vec::new()));
-        }
+        "retry" if ids.is_empty() => return Ok(Task::Act(Act::Retry, Vec::new())),
         "retry" => Act::Retry,
         "hold" => Act::Hold,
         "release" => Act::Release,
@@ -189,7 +187,8 @@ fn queue(words: &[&str]) -> Result<Task, Usage> {
     if ids.is_empty() {
         return Err(count(words, ALLOWED));
     }
-    Ok(Task::Act(act, self::ids(ids)?))
+    let ids = if ids == ["all"] { Vec::new() } else { self::ids(ids)? };
+    Ok(Task::Act(act, ids))
 }
 
 fn ids(words: &[&str]) -> Result<Vec<crate::relay::envelope::Id>, Usage> {

@@ -25,7 +25,7 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   queue [list]                   what waits, and why
   queue show ID                  a message of the queue
   queue retry [ID|all]           try again now
-  queue hold|release|drop ID     hold a message, release it, or forget it
+  queue hold|release|drop ID|all hold messages, release them, or forget them
   trace ID|MESSAGE-ID|ADDRESS    the way of a message
   check                          is the configuration right, and the relay well?
   check DOMAIN                   how mail from there looks to others, and what to publish
@@ -207,14 +207,15 @@ impl Doing<'_> {
             Act::Release => ("release", "released"),
             Act::Drop => ("drop", "dropped"),
         };
-        let mut paths: Vec<String> =
-            ids.iter().map(|id| format!("/api/queue/{id}/{verb}")).collect();
+        let all = json!({ "all": true, "action": verb }).to_string();
+        let mut paths: Vec<(String, Option<&str>)> =
+            ids.iter().map(|id| (format!("/api/queue/{id}/{verb}"), None)).collect();
         if paths.is_empty() {
-            paths.push(format!("/api/queue/{verb}"));
+            paths.push(("/api/queue/act".into(), Some(&all)));
         }
         let mut messages = 0;
-        for path in &paths {
-            let answer = self.done(&Question::post(path, None)).await?;
+        for (path, body) in &paths {
+            let answer = self.done(&Question::post(path, *body)).await?;
             messages += answer.body.get("messages").and_then(Value::as_u64).unwrap_or(1);
         }
         if self.call.json {

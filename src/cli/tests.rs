@@ -62,6 +62,7 @@ fn commands_are_read_with_options_before_and_after() {
         ("waypost queue hold 0123456789", Task::Act(Act::Hold, one())),
         ("waypost queue release 0123456789", Task::Act(Act::Release, one())),
         ("waypost queue drop 0123456789", Task::Act(Act::Drop, one())),
+        ("waypost queue drop all", Task::Act(Act::Drop, vec![])),
         ("waypost trace <a@b>", Task::Trace("<a@b>".into())),
         ("waypost check", Task::Check),
         ("waypost check example.org", Task::Doctor("example.org".into())),
@@ -118,10 +119,10 @@ fn a_wrong_command_line_is_told_with_what_is_allowed() {
         ("waypost frobnicate", "run, queue, trace"),
         ("waypost --jsn", "--json"),
         ("waypost -x", "\"-x\""),
-        ("waypost queue frob", "queue hold ID"),
+        ("waypost queue frob", "queue hold ID|all"),
         ("waypost queue show", "queue show ID"),
         ("waypost queue drop", "queue drop ID"),
-        ("waypost queue drop all", "ten letters and digits"),
+        ("waypost queue drop everything", "ten letters and digits"),
         ("waypost queue list x", "queue list"),
         ("waypost trace", "trace MESSAGE-ID"),
         ("waypost trace a b", "trace MESSAGE-ID"),
@@ -309,7 +310,8 @@ fn messages_are_acted_on_one_by_one_or_all() {
     let done =
         run_in(answers(&[(200, json!({"messages": 7}))]), "waypost queue retry all --data /d", b"");
     assert_eq!(done.output, "7 messages will be tried now\n");
-    assert!(done.world.heard(0).starts_with("POST /api/queue/retry HTTP/1.1\r\n"));
+    assert!(done.world.heard(0).starts_with("POST /api/queue/act HTTP/1.1\r\n"));
+    assert!(done.world.heard(0).ends_with(r#"{"all":true,"action":"retry"}"#));
     let gone = (404, json!({"error": "This message is no longer in the queue."}));
     let done = run_in(answers(&[gone]), "waypost queue drop 0123456789 --data /d", b"");
     assert_eq!((done.code, done.output.as_str()), (exit::UNAVAILABLE, ""));

@@ -61,8 +61,6 @@ const _: () = assert!(CLIENTS + CLIENTS_STRANGE <= INDEX_SCAN);
 pub const EVENT_SUBJECT_CHARS: usize = 60;
 /// Blocks that are read at a time to be searched, or to be copied.
 pub const HISTORY_BLOCKS_AT_A_TIME: usize = 200;
-/// Blocks that are searched for words, the newest: some 20,000 events.
-pub const HISTORY_BLOCKS_SEARCHED: usize = 5_000;
 /// Octets of the log that can be had at once, the newest.
 pub const LOG_BYTES: usize = 2 * 1024 * 1024;
 /// Messages whose whole way one trace tells.

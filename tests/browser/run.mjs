@@ -12,6 +12,7 @@ import first from "./first.mjs";
 import hostile from "./hostile.mjs";
 import looks from "./looks.mjs";
 import mail from "./mail.mjs";
+import scale from "./scale.mjs";
 import settings from "./settings.mjs";
 import signin from "./signin.mjs";
 import { OUT, Trial, launch } from "./trial.mjs";
@@ -28,7 +29,7 @@ for (const [signal, code] of [
 const PATIENCE = 120000;
 
 const cases = [];
-for (const chapter of [entry, first, mail, vitals, settings, signin, domain, hostile, doors, looks])
+for (const chapter of [entry, first, mail, vitals, settings, signin, domain, hostile, doors, looks, scale])
   chapter((name, work) => cases.push({ name, work }));
 const words = process.argv.slice(2);
 const chosen = cases.filter(({ name }) => !words.length || words.some((w) => name.includes(w)));

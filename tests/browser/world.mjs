@@ -145,7 +145,8 @@ export class Sink {
   static async start(answer = () => undefined) {
     const sink = new Sink();
     Object.assign(sink, { answer, messages: [], attempts: 0, logins: [], sockets: new Set() });
-    sink.server = net.createServer((socket) => sink.converse(socket));
+    // Several replies to pipelined commands must not wait for acknowledgements of each other.
+    sink.server = net.createServer({ noDelay: true }, (socket) => sink.converse(socket));
     sink.server.listen(0, "127.0.0.1");
     await new Promise((ready) => sink.server.once("listening", ready));
     sink.port = sink.server.address().port;

@@ -191,8 +191,7 @@ impl History {
     }
 
     /// The events of messages that have all of these words in their lines, in any case: of a
-    /// subject, of an address, of who handed them in. Only the newest
-    /// [`limits::HISTORY_BLOCKS_SEARCHED`] blocks are looked at.
+    /// subject, of an address, of who handed them in; the newest.
     ///
     /// # Errors
     /// The index cannot be read.
@@ -208,15 +207,14 @@ impl History {
             words.iter().all(|word| line.contains(word))
         };
         let (mut ids, mut alone) = (Vec::new(), Vec::new());
-        let (mut before, mut looked) = (u64::MAX, 0);
-        while looked < limits::HISTORY_BLOCKS_SEARCHED
-            && ids.len() < limits::TRACE_MESSAGES
-            && alone.len() < most
-        {
+        let mut before = u64::MAX;
+        while ids.len() < limits::TRACE_MESSAGES && alone.len() < most {
             let blocks = blocks::newest(sys, before).await?;
             let Some((last, _)) = blocks.last() else { break };
-            (before, looked) = (*last, looked + blocks.len());
-            for dated in blocks.iter().flat_map(|(block, lines)| events(*block, lines).rev()) {
+            before = *last;
+            // Most blocks need not be taken apart.
+            let likely = blocks.iter().filter(|(_, lines)| fits(lines));
+            for dated in likely.flat_map(|(block, lines)| events(*block, lines).rev()) {
                 if !fits(&dated.event.to_string()) {
                     continue;
                 }

@@ -141,7 +141,7 @@ impl Web {
         self.act_on(Which::All, Action::Retry).await
     }
 
-    async fn act_on(&self, which: Which, action: Action) -> Answer {
+    pub(super) async fn act_on(&self, which: Which, action: Action) -> Answer {
         let messages = self.office.act(which, action).await.map_err(|words| error(422, &words))?;
         Ok(json(200, Json::object().member("messages", &messages)))
     }

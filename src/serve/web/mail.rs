@@ -14,11 +14,13 @@ use serde::Deserialize;
 use std::net::IpAddr;
 
 impl Web {
-    /// Several messages of the queue; what cannot be done to one is told, and done to the others.
+    /// Several messages of the queue, or all; what cannot be done to one is told, and done to the
+    /// others.
     pub(super) async fn act_on_some(&self, visit: Visit) -> Answer {
         let asked: Several = read(&visit.body)?;
-        if asked.ids.is_empty() || asked.ids.len() > limits::WEB_ROWS {
-            let words = format!("From 1 to {} messages at a time.", limits::WEB_ROWS);
+        let few = !asked.ids.is_empty() && asked.ids.len() <= limits::WEB_ROWS;
+        if few == asked.all || asked.all && !asked.ids.is_empty() {
+            let words = format!("From 1 to {} ids at a time, or all: true.", limits::WEB_ROWS);
             return Err(error(422, &words));
         }
         let action = match asked.action.as_str() {
@@ -31,6 +33,9 @@ impl Web {
                 return Err(error(422, &words));
             }
         };
+        if asked.all {
+            return self.act_on(Which::All, action).await;
+        }
         let ids: Result<Vec<Id>, String> = asked.ids.iter().map(|id| id.parse()).collect();
         let ids = ids.map_err(|words| error(422, &words))?;
         let (mut messages, mut failed) = (0, Vec::new());
@@ -78,7 +83,10 @@ impl Web {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Several {
+    #[serde(default)]
     ids: Vec<String>,
+    #[serde(default)]
+    all: bool,
     action: String,
 }
 

@@ -65,6 +65,9 @@ export function queueView(view) {
     "Try all now",
   );
   const chosen = new Set();
+  // Those that are not shown, too.
+  let everything = false,
+    waiting = 0;
   const count = h("span", null);
   const several = h("div", { class: "card several", role: "region", "aria-label": "Chosen messages", hidden: true });
   const onAll = (words, action, done, style) =>
@@ -79,26 +82,55 @@ export function queueView(view) {
             const sure =
               action !== "drop" ||
               (await confirmed(
-                "Drop " + plural(ids.length, "message", "messages") + "?",
+                "Drop " + plural(everything ? waiting : ids.length, "message", "messages") + "?",
                 "They will not be sent, and nobody is told. This cannot be undone.",
                 "Drop",
               ));
             if (!sure) return;
-            const { messages, failed } = await post("/api/queue/act", { ids, action });
+            let sum = 0;
+            const wrong = [];
+            // So many can be named at once.
+            for (let n = 0; n < (everything ? 1 : ids.length); n += ROWS) {
+              const which = everything ? { all: true } : { ids: ids.slice(n, n + ROWS) };
+              const { messages, failed } = await post("/api/queue/act", { ...which, action });
+              sum += messages;
+              wrong.push(...(failed || []));
+            }
             chosen.clear();
-            toast(done + plural(messages, "message", "messages") + ". " + failed.join(" "));
+            everything = false;
+            toast(done + plural(sum, "message", "messages") + ". " + wrong.join(" "));
             await view.reload();
             choose();
           }),
       },
       words,
     );
-  const choose = () => {
+  const boxes = () => [...list.querySelectorAll("input[type=checkbox]")];
+  const choose = (box) => {
+    if (box && !box.checked) everything = false;
     several.hidden = chosen.size === 0;
-    count.textContent = chosen.size + " chosen";
+    const all = boxes().length && chosen.size === boxes().length;
+    rest.hidden = everything || !all || waiting <= chosen.size;
+    rest.textContent = "Choose all " + waiting.toLocaleString("en");
+    count.textContent = everything ? "All " + waiting.toLocaleString("en") + " chosen" : chosen.size + " chosen";
+  };
+  const rest = h(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      onclick: () => {
+        everything = true;
+        choose();
+      },
+    },
+    "",
+  );
+  const chooseShown = () => {
+    for (const box of boxes()) if (!box.checked) box.click();
   };
   several.append(
-    count,
+    h("span", { class: "row" }, count, rest),
     h(
       "div",
       { class: "row" },
@@ -108,6 +140,7 @@ export function queueView(view) {
       onAll("Drop", "drop", "Dropped ", "danger"),
     ),
   );
+  const pick = h("button", { type: "button", class: "quiet", hidden: true, onclick: chooseShown }, "Choose all shown");
   let shown = ROWS;
   view.show(
     "Queue",
@@ -119,7 +152,7 @@ export function queueView(view) {
         { class: "soft" },
         "Mail that is still on its way out. Waypost keeps trying by itself.",
       ),
-      all,
+      h("span", { class: "row" }, pick, all),
     ),
     several,
     list,
@@ -138,9 +171,9 @@ export function queueView(view) {
       return { total, rows };
     },
     ({ total, rows }) => {
-      all.hidden = total === 0;
+      all.hidden = pick.hidden = total === 0;
+      waiting = total;
       for (const id of chosen) if (!rows.some((row) => row.id === id)) chosen.delete(id);
-      choose();
       session.onQueued(total);
       list.replaceChildren(
         total === 0
@@ -170,6 +203,7 @@ export function queueView(view) {
           )) ||
           "",
       );
+      choose();
     },
   );
 }
@@ -190,7 +224,7 @@ function queueRow(row, chosen, choose) {
         checked: chosen.has(row.id),
         onchange: (event) => {
           event.target.checked ? chosen.add(row.id) : chosen.delete(row.id);
-          choose();
+          choose(event.target);
         },
       }),
     ),

@@ -79,6 +79,13 @@ fn several_messages_at_once_are_within_a_bound_and_failures_stop_nothing() {
     assert_eq!(act(vec![], "hold").status, 422);
     assert_eq!(act(vec!["0000000007"], "burn").status, 422);
     assert_eq!(act(vec!["nonsense"], "hold").status, 422);
+    let all = |body| browser.ask("POST", "/api/queue/act", Some(body));
+    let reply = all(json!({ "all": true, "action": "drop" }));
+    assert_eq!((reply.status, reply.json()["messages"].as_u64()), (200, Some(12)));
+    assert!(house.done().contains(&"Drop All".into()));
+    let both = json!({ "all": true, "ids": ["0000000007"], "action": "drop" });
+    assert_eq!(all(both).status, 422);
+    assert_eq!(all(json!({ "all": false, "action": "drop" })).status, 422);
 }
 
 #[test]

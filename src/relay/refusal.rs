@@ -156,8 +156,8 @@ pub fn advice_on(text: &str, status: Status) -> &'static str {
     find(text, fits).map_or("", |(_, row)| row.advice)
 }
 
-/// What a person can do about a reply, and where that is documented; `None` where nothing more can be
-/// said than the server did.
+/// What a person can do about a reply, and where that is documented; `None` where nothing more can
+/// be said than the server did.
 pub fn explained(text: &str) -> Option<(&'static str, &'static str)> {
     let (_, row) = find(text, |row| !row.advice.is_empty())?;
     Some((row.advice, row.source))

@@ -4,6 +4,7 @@
 mod access;
 mod assets;
 mod bounds;
+mod openapi;
 mod relay;
 mod tools;
 mod world;

@@ -79,7 +79,8 @@ async fn stuck(relay: &Relay) -> Option<Problem> {
     let (_, progress) = relay.load(first?).await.ok()?;
     let last = progress.owed().find_map(|n| progress.outcomes.get(n)?.clone());
     let why = last.map_or(String::new(), |last| format!(" Why: {}", last.text));
-    let words = format!("{waits} messages wait, the oldest for {} hours.{why}", oldest / 3600);
+    let messages = if waits == 1 { "message waits" } else { "messages wait" };
+    let words = format!("{waits} {messages}, the oldest for {} hours.{why}", oldest / 3600);
     (waits > 0).then(|| Problem { key: "queue".into(), words })
 }
 

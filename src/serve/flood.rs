@@ -213,21 +213,29 @@ async fn replace(
 /// A message as a part; of one that is too large its header alone.
 async fn attach(relay: &Relay, draft: &mut Draft, boundary: &str, kept: &Kept) -> io::Result<()> {
     let body = relay.spool.body(kept.id).await?;
-    if body.size() > limits::DIGEST_PART_BYTES {
-        return Ok(());
+    let mut size = body.size();
+    let whole = size <= limits::DIGEST_PART_BYTES;
+    if !whole {
+        let start = body.chunk(0).await?;
+        // RFC 6522 §4: the lines of the header, no empty one.
+        let end = start.windows(4).position(|four| four == b"\r\n\r\n");
+        let Some(end) = end else { return Ok(()) };
+        size = end as u64 + 2;
     }
     let encoding = if kept.envelope.eight_bit { "8bit" } else { "7bit" };
+    let kind = if whole { "message/rfc822" } else { "text/rfc822-headers" };
     let head = format!(
-        "--{boundary}\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: {encoding}\r\n\
+        "--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\
          Content-Disposition: attachment\r\n\r\n"
     );
     draft.append(head.as_bytes()).await?;
     let (mut offset, mut ends) = (0, false);
-    while offset < body.size() {
-        let chunk = body.chunk(offset).await?;
+    while offset < size {
+        let mut chunk = body.chunk(offset).await?;
         if chunk.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        chunk.truncate(usize::try_from(size - offset).unwrap_or(usize::MAX));
         offset += chunk.len() as u64;
         ends = chunk.ends_with(b"\r\n");
         draft.append(&chunk).await?;
@@ -270,7 +278,8 @@ impl Summary<'_> {
         let mut text = format!(
             "{date}From: {} <{from}>\r\nTo: {}\r\nSubject: {}\r\nMessage-ID: <{}>\r\n\
              Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
-             Content-Type: multipart/mixed;\r\n boundary=\"{}\"\r\n\r\n\
+             Content-Type: multipart/mixed;\r\n boundary=\"{}\"\r\n\
+             Content-Transfer-Encoding: 8bit\r\n\r\n\
              --{}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Transfer-Encoding: 8bit\r\n\r\n\
              {} has sent {count} more messages within {} minutes.\r\n\r\n",
@@ -290,7 +299,9 @@ impl Summary<'_> {
             write!(text, "       and {hidden} other subjects\r\n")
                 .expect("a String takes everything");
         }
-        text.push_str("\r\nThe first and the last of them are attached.\r\n\r\n");
+        text.push_str(
+            "\r\nThe first and the last are attached; of a large one, its header.\r\n\r\n",
+        );
         text
     }
 }

@@ -1,6 +1,7 @@
 //! Alerts in a storm: summaries, and that nothing is lost on the way to one.
 
 use super::*;
+use crate::limits;
 
 const RULES: &str = r#""devices": [{"address": "192.168.1.20", "name": "Front door",
     "digest_after": 3, "digest_every": "10m"}], "domains""#;
@@ -41,6 +42,28 @@ fn what_is_beyond_the_measure_goes_out_as_one_with_the_first_and_the_last() {
     // The measure begins anew.
     flood(&house, &["four", "five", "six"]);
     assert_eq!(house.world.mail.borrow().len(), 3);
+}
+
+#[test]
+fn of_a_large_one_the_header_is_attached() {
+    let house = house();
+    flood(&house, &["one", "two", "three"]);
+    let part = usize::try_from(limits::DIGEST_PART_BYTES).expect("a few octets");
+    for (subject, octets) in [("small", 70), ("large", part)] {
+        let mut session = house.call(25, "192.168.1.20:1");
+        session.says("EHLO camera", "250");
+        session.says("MAIL FROM:<camera@home.test>", "250");
+        session.says("RCPT TO:<me@example.org>", "250");
+        session.says("DATA", "354");
+        let body = format!("{}\r\n", "x".repeat(68)).repeat(octets / 70);
+        session.says(&format!("Subject: {subject}\r\n\r\n{body}."), "250");
+    }
+    house.pass(601);
+    let mail = house.world.mail.take();
+    let text = &mail.last().expect("a summary").text;
+    assert!(text.len() < 4000 && text.contains("\r\nxxxx"), "the small one is whole: {text}");
+    let (_, large) = text.split_once("Content-Type: text/rfc822-headers\r\n").expect(text);
+    assert!(large.contains("\r\nSubject: large\r\n") && !large.contains("xxxx"), "{large}");
 }
 
 #[test]
@@ -101,7 +124,11 @@ fn nothing_is_lost_where_the_relay_ends_or_the_disk_is_full() {
     house.pass(601);
     *house.world.broken.borrow_mut() = None;
     house.pass(900);
-    assert!(!house.world.mail.take().is_empty());
+    let mail: String = house.world.mail.take().iter().map(|mail| mail.text.clone()).collect();
+    for n in 4..=6 {
+        let (alone, summed) = (format!("Subject: {n}\r\n"), format!(" 1 \u{d7} {n}\r\n"));
+        assert!(mail.contains(&alone) || mail.contains(&summed), "{n}: {mail}");
+    }
     assert_eq!(house.rows().len(), 0);
 }
 

@@ -112,7 +112,7 @@ fn mail_that_is_stuck_is_told_though_nothing_else_is_wrong() {
     house.pass(600);
     assert_eq!(ntfy.count(), 1);
     let told = ntfy.asked.borrow()[0].clone();
-    assert!(told.contains("messages wait") && told.contains("451 4.7.1 Later"), "{told}");
+    assert!(told.contains("1 message waits") && told.contains("451 4.7.1 Later"), "{told}");
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub const HISTORY_BLOCKS_AT_A_TIME: usize = 200;
 pub const LOG_BYTES: usize = 2 * 1024 * 1024;
 /// Messages whose whole way one trace tells.
 pub const TRACE_MESSAGES: usize = 20;
+/// Messages of the queue, the oldest, that are looked at for what the history does not know.
+pub const TRACE_QUEUE: usize = 500;
 /// Hours that are charted.
 pub const TALLY_HOURS: usize = 24;
 /// Days that are charted.

@@ -234,6 +234,33 @@ impl Desk {
         })
     }
 
+    /// What is asked about may wait here though its history is lost: a power cut takes the last
+    /// seconds of that along, and of mail nothing.
+    async fn known_of_queue(&self, query: &str) -> Vec<Event> {
+        let query = query.trim_matches(['<', '>']).to_lowercase();
+        let mut events = Vec::new();
+        for (id, item) in self.relay.queue.page(0, limits::TRACE_QUEUE) {
+            let Some((row, envelope, ..)) = self.row(id, item).await else { continue };
+            let to: Vec<String> = envelope.recipients.iter().map(|r| r.to.to_string()).collect();
+            let about = [&row.from, &envelope.message_id, &envelope.source, &row.subject];
+            let mut about = about.into_iter().chain(&to);
+            let is_it = id.to_string().to_lowercase() == query
+                || about.any(|text| text.to_lowercase().contains(&query));
+            if is_it && events.len() < limits::TRACE_MESSAGES {
+                let (source, to) = (&envelope.source, to.join(", "));
+                let why = if row.reason.is_empty() { "it was not tried yet" } else { &row.reason };
+                events.push(Event {
+                    at: row.arrived,
+                    id: id.to_string(),
+                    event: "waiting".into(),
+                    words: format!("Taken from {source} for {to}; it waits in the queue: {why}"),
+                    advice: None,
+                });
+            }
+        }
+        events
+    }
+
     /// What is wrong, with the file system's room as it is now.
     async fn problems(&self) -> Vec<Problem> {
         self.relay.spool.ask_room().await;
@@ -404,6 +431,9 @@ impl Office for Desk {
             if found.is_empty() {
                 let words = relay.history.search(&relay.sys, query, limits::WEB_EVENTS);
                 found = words.await.unwrap_or_default();
+            }
+            if found.is_empty() {
+                return self.known_of_queue(query).await;
             }
             found.iter().map(event).collect()
         })

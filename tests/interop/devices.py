@@ -36,7 +36,7 @@ def a_text_without_header_and_lines_beyond_all_bounds_are_taken():
     letter = Letter()
     mark = letter.mark.encode()
     spoken(["HELO x", "MAIL FROM:<alice@relay.test>", "RCPT TO:<bob@relay.test>"], b"motion at the door: " + mark + b"\r\n")
-    same(b"\r\nmotion at the door: " + mark + b"\r\n", relay().maildir("bob").one(mark), added=("Date", "From", "Message-ID"))
+    same(b"\r\nmotion at the door: " + mark + b"\r\n", relay().maildir("bob").one(mark), added=("Date", "From", "To", "Message-ID"))
     letter = Letter(b"<td>" * 2000 + b"\r\n", to="bob@relay.test")
     spoken(["HELO x", "MAIL FROM:<alice@relay.test>", "RCPT TO:<bob@relay.test>"], letter.octets)
     same(letter.octets, relay().maildir("bob").one(letter.mark))

@@ -226,7 +226,8 @@ def Postfix_hands_us_DSN_parameters_and_internationalised_addresses():
     until(lambda: box.find("Original-Envelope-Id: env-%s" % letter.mark), 25, "the report of Postfix")
     arrived = [m for m in box.find(letter.mark) if b"multipart/report" not in m]
     assert len(arrived) == 1
-    same(letter.octets, arrived[0])
+    # Postfix is one of ours here, and the text says nothing of its characters.
+    same(letter.octets, arrived[0], added=("MIME-Version", "Content-Type", "Content-Transfer-Encoding"))
 
 
 @case

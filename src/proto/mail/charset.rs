@@ -3,8 +3,12 @@
 
 use super::header;
 
-/// Is this the header of a text that claims to be ASCII, or claims nothing?
+/// Is this the header of a text that claims to be ASCII, or claims nothing? What is signed is left
+/// alone: the signature may be over fields that are not there (RFC 6376 §5.4.2).
 pub fn is_unlabelled(header: &[u8]) -> bool {
+    if header::find(header, "DKIM-Signature").is_some() {
+        return false;
+    }
     let value = |name: &str| {
         let field = header::fields(header).find(|field| field.is(name))?;
         Some(String::from_utf8_lossy(&header::unfold(field.value)).to_ascii_lowercase())
@@ -75,6 +79,7 @@ mod tests {
             ("Content-Type: image/png\r\n\r\n", false),
             ("Content-Transfer-Encoding: base64\r\n\r\n", false),
             ("Content-Transfer-Encoding: 7BIT\r\n\r\n", true),
+            ("DKIM-Signature: v=1; h=from\r\nSubject: x\r\n\r\n", false),
         ] {
             assert_eq!(is_unlabelled(header.as_bytes()), unlabelled, "{header}");
         }

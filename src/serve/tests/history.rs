@@ -44,6 +44,26 @@ fn a_message_is_found_by_id_message_id_sender_and_recipient_also_after_a_restart
 }
 
 #[test]
+fn what_waits_is_known_though_its_history_was_cut_off() {
+    let house = House::new();
+    house.world.server(SMARTHOST).says(&[("RCPT", "451 4.7.1 Later")]);
+    let id = house.send("camera@home.test", &["me@example.org"], "Motion at the door");
+    house.world.run();
+    let house = house.restart();
+    house.world.server(SMARTHOST).says(&[("RCPT", "451 4.7.1 Later")]);
+    let trace = |query: &str| house.world.wait(house.desk().trace(query));
+    let id = id.to_string();
+    for query in [&id, &id.to_lowercase(), "ME@example.org", "<camera@home.test>", "at the door"] {
+        let found = trace(query);
+        assert_eq!(found.len(), 1, "{query}: {found:?}");
+        assert_eq!((found[0].event.as_str(), &found[0].id), ("waiting", &id));
+        let words = &found[0].words;
+        assert!(words.contains("for me@example.org") && words.contains("451 4.7.1"), "{words}");
+    }
+    assert_eq!(trace("nobody@example.org"), []);
+}
+
+#[test]
 fn events_wait_for_company_and_cost_one_batch() {
     let house = House::new();
     house.pass(60);

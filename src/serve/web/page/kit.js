@@ -266,6 +266,7 @@ export const TONES = {
   delivered: "good",
   deferred: "wait",
   held: "wait",
+  waiting: "wait",
   "in-clear": "wait",
   skipped: "wait",
   "tls-failed": "wait",

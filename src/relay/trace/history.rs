@@ -152,8 +152,19 @@ impl History {
             };
             let mut tail = before.clone();
             let mut changes = Vec::new();
+            let begun: BTreeSet<&str> = batch
+                .iter()
+                .filter(|dated| dated.event.kind == "accepted")
+                .map(|dated| dated.event.field("id"))
+                .collect();
             for dated in &batch {
-                let (line, kept) = line(dated);
+                let mut event = dated.event.clone();
+                // The beginning of the message's way is beside it, and leads from one name to the
+                // other.
+                if event.kind != "accepted" && begun.contains(event.field("id")) {
+                    event.fields.retain(|(key, _)| key != "msgid");
+                }
+                let (line, kept) = line(dated.at, event);
                 tail.push(&line, &names(&kept), &mut changes);
             }
             tail.forget_digests(sys, &before, &mut changes).await?;
@@ -313,9 +324,8 @@ fn names(event: &Event) -> Vec<String> {
 
 /// Seconds since 1970 (0: the clock was not set), a blank, the event's line and a line feed; and
 /// the event as that line has it: where it is too long, its longest values are cut.
-fn line(dated: &Dated) -> (String, Event) {
-    let at = dated.at.map_or(0, |wall| wall.0);
-    let mut event = dated.event.clone();
+fn line(at: Option<Wall>, mut event: Event) -> (String, Event) {
+    let at = at.map_or(0, |wall| wall.0);
     let mut line = format!("{at} {event}\n");
     while line.len() >= limits::HISTORY_LINE_BYTES
         && let Some((_, longest)) = event.fields.iter_mut().max_by_key(|(_, value)| value.len())

@@ -162,9 +162,10 @@ export default function chapter(test) {
     await page.getByText("1 message in all.").waitFor();
     // Rules of its own count from the next connection on.
     await page.locator("summary", { hasText: "Rules for it" }).click();
-    await page.getByLabel("Name", { exact: true }).first().fill("Front door");
-    await page.getByLabel("What it may").first().selectOption("block");
-    await page.getByRole("button", { name: "Save the rules" }).click();
+    const rules = page.locator(".device form");
+    await rules.getByLabel("Name", { exact: true }).fill("Front door");
+    await rules.getByLabel("What it may").selectOption("block");
+    await rules.getByRole("button", { name: "Save the rules" }).click();
     await page.locator(".chip", { hasText: "Blocked" }).waitFor();
     await page.getByText("Front door").waitFor();
     await assert.rejects(submit(relay, {}), /554 5.7.1 Nothing is taken/);

@@ -128,6 +128,8 @@ export default function chapter(test) {
     const told = await story(page);
     const failed = told.find(([kind]) => kind === "failed");
     assert.ok(failed[1].includes(NEVER), failed[1]);
+    const advice = page.locator(".advice");
+    assert.match(await advice.innerText(), /no such address there.*\s+Source: RFC 3463 §3.2$/);
     const report = told.find(([kind]) => kind === "bounced")[1].match(/[0-9A-Z]{10}/)[0];
     await page.getByLabel("Address, device, subject or id").fill(report);
     await page.getByRole("button", { name: "Find" }).click();

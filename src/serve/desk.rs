@@ -439,9 +439,15 @@ impl Office for Desk {
         })
     }
 
-    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
-        let recent = self.relay.history.recent(limit).iter().map(event).collect();
-        Box::pin(std::future::ready(recent))
+    fn recent(&self, limit: usize, until: Option<u64>) -> Pending<'_, Vec<Event>> {
+        Box::pin(async move {
+            let relay = &self.relay;
+            let found = match until {
+                Some(until) => relay.history.until(&relay.sys, Wall(until), limit).await,
+                None => Ok(relay.history.recent(limit)),
+            };
+            found.unwrap_or_default().iter().map(event).collect()
+        })
     }
 
     fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {

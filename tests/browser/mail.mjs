@@ -1,7 +1,7 @@
 // What happens to mail: the test message, the queue, finding it again, the sentence at home.
 
 import assert from "node:assert/strict";
-import { glimpse, heading, story, through, trouble } from "./trial.mjs";
+import { OUT, glimpse, heading, story, through, trouble } from "./trial.mjs";
 import { submit, until } from "./world.mjs";
 
 const LATER = "451 4.7.1 Greylisted; see <https://mx.far.example/?a=1&b=2> and come back";
@@ -135,6 +135,31 @@ export default function chapter(test) {
     await page.getByRole("button", { name: "Find" }).click();
     await page.getByRole("heading", { name: "for " + report }).waitFor();
     assert.ok((await story(page)).some(([kind]) => kind === "delivered"));
+  });
+
+  test("what happened up to a time is shown, in the reader's own zone", async (t) => {
+    const sink = await t.sink();
+    const relay = await t.relay({ routes: through(sink) });
+    await submit(relay);
+    await until(() => sink.messages.length === 1, "the message");
+    const page = await t.page(relay, "find");
+    await page.getByText("Or look at a time").click();
+    await page.getByRole("button", { name: "Look at it" }).click();
+    await page.getByText("Give a day and a time.").waitFor();
+    await page.screenshot({ path: OUT + "/find-time.png" });
+    const at = (seconds) =>
+      page.evaluate((s) => {
+        const there = new Date(Date.now() + s * 1000);
+        return new Date(there - there.getTimezoneOffset() * 60000).toISOString().slice(0, 16);
+      }, seconds);
+    const when = page.getByLabel("What happened up to");
+    await when.fill(await at(120));
+    await page.getByRole("button", { name: "Look at it" }).click();
+    await page.getByRole("heading", { name: "Up to" }).waitFor();
+    await page.locator(".line b", { hasText: "Delivered" }).waitFor();
+    await when.fill(await at(-86400));
+    await page.getByRole("button", { name: "Look at it" }).click();
+    await page.getByText("Nothing is known of that time.").waitFor();
   });
 
   test("a message is found by queue id, Message-ID and address, a stranger's is not", async (t) => {

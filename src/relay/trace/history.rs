@@ -245,6 +245,30 @@ impl History {
         Ok(found.split_off(skip))
     }
 
+    /// What was told up to a time, the newest first, at most `most`. What was told while the clock
+    /// was not set has no time, and is told with its neighbours.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub async fn until(&self, sys: &Sys, until: Wall, most: usize) -> io::Result<Vec<Dated>> {
+        self.write(sys).await?;
+        let (mut found, mut before): (Vec<Dated>, _) = (Vec::new(), u64::MAX);
+        while found.len() < most {
+            let blocks = blocks::newest(sys, before).await?;
+            let Some((last, _)) = blocks.last() else { break };
+            before = *last;
+            for (block, lines) in &blocks {
+                let all = events(*block, lines).rev();
+                found.extend(all.filter(|dated| match dated.at {
+                    Some(at) => at.0 <= until.0,
+                    None => true,
+                }));
+            }
+        }
+        found.truncate(most);
+        Ok(found)
+    }
+
     /// The lines that are kept, the oldest first: the newest [`limits::LOG_BYTES`] of them.
     ///
     /// # Errors

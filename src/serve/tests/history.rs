@@ -64,6 +64,29 @@ fn what_waits_is_known_though_its_history_was_cut_off() {
 }
 
 #[test]
+fn what_happened_up_to_a_time_is_found() {
+    let house = House::new();
+    house.world.server(SMARTHOST);
+    let [first, second] = ["first", "second"].map(|subject| {
+        let id = house.send("camera@home.test", &["me@example.org"], subject);
+        house.pass(3_600);
+        id.to_string()
+    });
+    let now = house.world.sys().clock.wall().expect("a time").0;
+    let until = |at: u64, most| house.world.wait(house.desk().recent(most, Some(at)));
+    let ids = |at| -> Vec<String> {
+        let mut ids: Vec<String> = until(at, 50).into_iter().map(|event| event.id).collect();
+        ids.retain(|id| !id.is_empty());
+        ids.dedup();
+        ids
+    };
+    assert_eq!(ids(now), [second.clone(), first.clone()]);
+    assert_eq!(ids(now - 3_601), [first]);
+    assert_eq!(ids(now - 10_000), Vec::<String>::new());
+    assert_eq!(until(now, 1).len(), 1);
+}
+
+#[test]
 fn events_wait_for_company_and_cost_one_batch() {
     let house = House::new();
     house.pass(60);

@@ -161,7 +161,8 @@ impl Web {
 
     pub(super) async fn recent(&self, visit: Visit) -> Answer {
         let limit = rows(&visit.head, 50, limits::WEB_EVENTS)?;
-        let events = self.office.recent(limit).await;
+        let until = number(&visit.head, "until", 0)?;
+        let events = self.office.recent(limit, (until > 0).then_some(until)).await;
         Ok(json(200, Json::object().list("events", &events)))
     }
 

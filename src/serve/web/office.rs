@@ -37,8 +37,8 @@ pub trait Office {
     /// What happened to a message, by queue id, Message-ID (with or without its brackets), or to
     /// the mail of an address; the earliest first, at most [`crate::limits::WEB_EVENTS`].
     fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>>;
-    /// The last `limit` events, the latest first.
-    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>>;
+    /// The last `limit` events, or those up to a time in seconds since 1970, the latest first.
+    fn recent(&self, limit: usize, until: Option<u64>) -> Pending<'_, Vec<Event>>;
     /// Who has come to hand in mail, and the devices of the configuration, the latest first. Names
     /// are asked for, for [`crate::limits::DEVICE_NAMES_WAIT`] at most.
     fn devices(&self) -> Pending<'_, Vec<DeviceRow>>;

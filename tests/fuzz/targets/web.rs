@@ -229,7 +229,7 @@ impl Office for Desk {
     fn trace<'a>(&'a self, query: &'a str) -> Pending<'a, Vec<Event>> {
         at_once(vec![Event { words: query.into(), ..Event::default() }])
     }
-    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
+    fn recent(&self, limit: usize, _: Option<u64>) -> Pending<'_, Vec<Event>> {
         at_once(vec![Event::default(); limit])
     }
     fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {

@@ -437,7 +437,14 @@ function recipient(to) {
 
 // ---- What happened to my mail? ----
 
-export function findView(view, query) {
+/** As a field for a time has it, in the reader's zone. */
+const local = (at) =>
+  new Date((at - new Date(at * 1000).getTimezoneOffset() * 60) * 1000).toISOString().slice(0, 16);
+
+export function findView(view, asked) {
+  // `@1795785073`: what happened up to then.
+  const time = Number(/^@(\d+)$/.exec(asked || "")?.[1] || 0);
+  const query = time ? "" : asked;
   const input = h("input", {
     type: "search",
     value: query,
@@ -455,6 +462,15 @@ export function findView(view, query) {
   const find = h("div", { class: "find" });
   input.replaceWith(find);
   find.append(input, h("button", { class: "main", type: "submit" }, icon("find"), "Find"));
+  const when = field(
+    "What happened up to",
+    h("input", { type: "datetime-local", value: time ? local(time) : "" }),
+  );
+  const look = () => {
+    const at = new Date(when.input.value).getTime() / 1000;
+    if (at > 0) location.hash = "#/find/@" + at;
+    else when.complain("Give a day and a time.");
+  };
   const found = h("section", { class: "card" });
   const said = h("div");
   view.show(
@@ -470,20 +486,33 @@ export function findView(view, query) {
         },
       },
       box,
+      h("details", { open: time > 0 }, h("summary", { class: "small" }, "Or look at a time"),
+        h("div", { class: "fields" }, when, h("button", { type: "button", onclick: look }, "Look at it"))),
     ),
     found,
     said,
   );
   view.live(
     query ? 5 : 10,
-    () => get(query ? "/api/trace?q=" + encodeURIComponent(query) : "/api/recent?limit=50"),
+    () =>
+      get(
+        time
+          ? "/api/recent?limit=50&until=" + time
+          : query
+            ? "/api/trace?q=" + encodeURIComponent(query)
+            : "/api/recent?limit=50",
+      ),
     ({ events }) => {
       if (events.length > 0) {
         found.replaceChildren(
           h(
             "h2",
             { class: "words" },
-            query ? plural(events.length, "event", "events") + " for " + query : "The latest",
+            time
+              ? "Up to " + new Date(time * 1000).toLocaleString()
+              : query
+                ? plural(events.length, "event", "events") + " for " + query
+                : "The latest",
           ),
           timeline(events, query),
         );
@@ -497,7 +526,9 @@ export function findView(view, query) {
           h(
             "p",
             { class: "soft" },
-            query
+            time
+              ? "Nothing is known of that time. Old events are forgotten after a while."
+              : query
               ? "Nothing is known about “" +
                   query +
                   "”. Is it spelt exactly as in the message? Old events are forgotten after a while."

@@ -258,7 +258,10 @@ fn the_queue_is_asked_for_in_bounded_pages() {
     assert_eq!(browser.ask("GET", &format!("/api/trace?q={long}x"), None).status, 422);
     assert_eq!(browser.ask("GET", "/api/trace?q=%20", None).status, 422);
     assert_eq!(browser.ask("GET", "/api/recent?limit=9999", None).status, 200);
-    assert_eq!(house.done().pop(), Some(format!("recent {}", crate::limits::WEB_EVENTS)));
+    assert_eq!(house.done().pop(), Some(format!("recent {} None", crate::limits::WEB_EVENTS)));
+    browser.ask("GET", "/api/recent?limit=7&until=1795785073", None);
+    assert_eq!(house.done().pop(), Some("recent 7 Some(1795785073)".into()));
+    assert_eq!(browser.ask("GET", "/api/recent?until=noon", None).status, 400);
 }
 
 #[test]

@@ -110,8 +110,8 @@ impl Office for Relay {
         };
         self.note(format!("trace {query}"), vec![event])
     }
-    fn recent(&self, limit: usize) -> Pending<'_, Vec<Event>> {
-        self.note(format!("recent {limit}"), Vec::new())
+    fn recent(&self, limit: usize, until: Option<u64>) -> Pending<'_, Vec<Event>> {
+        self.note(format!("recent {limit} {until:?}"), Vec::new())
     }
     fn octets(&self, id: Id) -> Pending<'_, Option<Rc<dyn Octets>>> {
         let octets = (id == Id::new(7)).then(|| Rc::new(large()) as Rc<dyn Octets>);

@@ -147,20 +147,33 @@ pub fn advice(outcome: &Outcome) -> &'static str {
 
 /// The same of an outcome's words and status.
 pub fn advice_on(text: &str, status: Status) -> &'static str {
-    let fits = |row: &Row| match row.means {
+    explained_by(text, |means| match means {
         Meaning::Login => status == LOGIN_REFUSED,
         Meaning::Account => status == ACCOUNT_CLOSED,
         Meaning::Quota | Meaning::Later => status.class == Class::Transient,
         Meaning::Blocked | Meaning::Plain => status.class != Class::Success,
-    };
-    find(text, fits).map_or("", |(_, row)| row.advice)
+    })
+    .map_or("", |(advice, _)| advice)
 }
 
 /// What a person can do about a reply, and where that is documented; `None` where nothing more can
-/// be said than the server did.
-pub fn explained(text: &str) -> Option<(&'static str, &'static str)> {
-    let (_, row) = find(text, |row| !row.advice.is_empty())?;
-    Some((row.advice, row.source))
+/// be said than the server did. Of its outcome, `class` is all that is known.
+pub fn explained(text: &str, class: Class) -> Option<(&'static str, &'static str)> {
+    explained_by(text, |means| match means {
+        // What waits for a person has not failed for good.
+        Meaning::Login | Meaning::Account | Meaning::Quota | Meaning::Later => {
+            class == Class::Transient
+        }
+        Meaning::Blocked | Meaning::Plain => class != Class::Success,
+    })
+}
+
+fn explained_by(
+    text: &str,
+    may_mean: impl Fn(Meaning) -> bool,
+) -> Option<(&'static str, &'static str)> {
+    let (_, row) = find(text, |row| may_mean(row.means))?;
+    (!row.advice.is_empty()).then_some((row.advice, row.source))
 }
 
 /// What the owner of an account can do that refuses us with these words.

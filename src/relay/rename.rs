@@ -96,7 +96,7 @@ impl<B: Octets> Renamed<B> {
         let Some(header) = header.filter(|header| charset::is_unlabelled(header)) else {
             return Ok(None);
         };
-        let mut utf8 = Utf8::default();
+        let mut utf8 = charset::Utf8::default();
         let mut offset = header.len() as u64;
         while offset < self.size() {
             let octets = self.chunk(offset).await?;
@@ -106,7 +106,7 @@ impl<B: Octets> Renamed<B> {
             utf8.look(&octets);
             offset += octets.len() as u64;
         }
-        if !utf8.seen {
+        if utf8.is_ascii() {
             return Ok(None);
         }
         let name = if utf8.is_valid() { "utf-8" } else { "windows-1252" };
@@ -132,37 +132,6 @@ impl<B: Octets> Renamed<B> {
             }
         }
         Ok(Some(reader.finish().header))
-    }
-}
-
-/// Is it UTF-8? Octets may come in any pieces.
-#[derive(Default)]
-struct Utf8 {
-    /// A character that has begun.
-    begun: Vec<u8>,
-    bad: bool,
-    /// There is an octet above 127.
-    seen: bool,
-}
-
-impl Utf8 {
-    fn look(&mut self, octets: &[u8]) {
-        if self.bad || (self.begun.is_empty() && octets.is_ascii()) {
-            return;
-        }
-        self.seen = true;
-        self.begun.extend_from_slice(octets);
-        match std::str::from_utf8(&self.begun) {
-            Ok(_) => self.begun.clear(),
-            Err(error) if error.error_len().is_none() => {
-                self.begun.drain(..error.valid_up_to());
-            }
-            Err(_) => self.bad = true,
-        }
-    }
-
-    fn is_valid(&self) -> bool {
-        !self.bad && self.begun.is_empty()
     }
 }
 

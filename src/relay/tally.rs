@@ -56,6 +56,11 @@ impl Tally {
         }
     }
 
+    /// These figures are other than those that were looked at last.
+    pub fn is_behind(&self, figures: Counts) -> bool {
+        self.seen.get() != figures
+    }
+
     /// The last hours, the present one last; none where the clock is not set.
     pub fn hours(&self, wall: Option<Wall>) -> Vec<Counts> {
         last(&self.hours.borrow(), wall, HOUR, limits::TALLY_HOURS)

@@ -236,17 +236,20 @@ impl Desk {
 
     /// What is asked about may wait here though its history is lost: a power cut takes the last
     /// seconds of that along, and of mail nothing.
-    async fn known_of_queue(&self, query: &str) -> Vec<Event> {
+    pub(super) async fn known_of_queue(&self, query: &str) -> Vec<Event> {
         let query = query.trim_matches(['<', '>']).to_lowercase();
         let mut events = Vec::new();
         for (id, item) in self.relay.queue.page(0, limits::TRACE_QUEUE) {
+            if events.len() >= limits::TRACE_MESSAGES {
+                break;
+            }
             let Some((row, envelope, ..)) = self.row(id, item).await else { continue };
             let to: Vec<String> = envelope.recipients.iter().map(|r| r.to.to_string()).collect();
             let about = [&row.from, &envelope.message_id, &envelope.source, &row.subject];
             let mut about = about.into_iter().chain(&to);
             let is_it = id.to_string().to_lowercase() == query
                 || about.any(|text| text.to_lowercase().contains(&query));
-            if is_it && events.len() < limits::TRACE_MESSAGES {
+            if is_it {
                 let (source, to) = (&envelope.source, to.join(", "));
                 let why = if row.reason.is_empty() { "it was not tried yet" } else { &row.reason };
                 events.push(Event {
@@ -281,16 +284,8 @@ impl Desk {
             add("dns".into(), format!("No name server answers: {}", trouble.outcome.text));
         }
         for (n, destination) in route::smarthosts(&config) {
-            let way = Way {
-                sys: &relay.sys,
-                resolver: &relay.resolver,
-                hostname: &config.hostname,
-                port: config.delivery_port,
-                ipv6: config.delivery_ipv6,
-                without: &[],
-                chunkless: &Chunkless::default(),
-                policies: None,
-            };
+            let chunkless = Chunkless::default();
+            let way = Way { policies: None, ..relay.way(&config, &chunkless) };
             let words = lane::words(&destination);
             let mut visitor = Knock;
             let knock = async {
@@ -703,22 +698,23 @@ fn recipient_row((recipient, outcome): (&Recipient, &Option<Outcome>)) -> Recipi
         status: outcome.as_ref().map_or(String::new(), |o| o.status.to_string()),
         by: outcome.as_ref().map_or(String::new(), |o| o.by.clone()),
         words: outcome.as_ref().map_or(String::new(), |o| o.text.clone()),
-        advice: outcome.as_ref().filter(|o| o.status.class != Class::Success).and_then(advised),
+        advice: outcome.as_ref().and_then(|o| advised(&o.text, o.status.class)),
     }
 }
 
-/// What can be done about what somebody else said.
-fn advised(outcome: &Outcome) -> Option<Advice> {
-    let said = Some(&outcome.text).filter(|_| !outcome.by.is_empty())?;
-    refusal::explained(said).map(|(words, source)| Advice { words, source })
+/// What can be done about what was said, where more can be told than that.
+fn advised(said: &str, class: Class) -> Option<Advice> {
+    refusal::explained(said, class).map(|(words, source)| Advice { words, source })
 }
 
 fn event(dated: &Dated) -> Event {
-    let refused = ["deferred", "failed"].contains(&dated.event.kind.as_str());
-    let said = Some(dated.event.field("reply")).filter(|_| refused);
-    let advice = said.and_then(refusal::explained);
+    let class = match dated.event.kind.as_str() {
+        "deferred" => Class::Transient,
+        "failed" => Class::Permanent,
+        _ => Class::Success,
+    };
     Event {
-        advice: advice.map(|(words, source)| Advice { words, source }),
+        advice: advised(dated.event.field("reply"), class),
         at: dated.at,
         id: dated.event.field("id").to_string(),
         event: dated.event.kind.clone(),

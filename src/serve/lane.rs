@@ -353,16 +353,7 @@ impl Run {
             self.carried = 0;
             self.tls.clear();
             let without = lane.without.borrow().clone();
-            let way = Way {
-                sys: &relay.sys,
-                resolver: &relay.resolver,
-                hostname: &config.hostname,
-                port: config.delivery_port,
-                ipv6: config.delivery_ipv6,
-                without: &without,
-                chunkless: &lanes.chunkless,
-                policies: config.delivery_policies.then_some(&relay.policies),
-            };
+            let way = Way { without: &without, ..relay.way(&config, &lanes.chunkless) };
             let token = match self.token().await {
                 Ok(token) => token,
                 Err(missing) => return self.fail(&missing.outcome, missing.contact),

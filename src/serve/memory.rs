@@ -3,6 +3,7 @@
 
 use super::relay::Relay;
 use crate::limits;
+use futures_lite::future;
 
 /// Keep the index up to date for ever.
 pub(super) async fn keep(relay: &Relay) {
@@ -10,9 +11,12 @@ pub(super) async fn keep(relay: &Relay) {
     relay.clients.load(sys).await;
     relay.tally.load(sys).await;
     loop {
-        let seen = relay.clients.work().count();
-        if !relay.clients.has_changed() {
-            relay.clients.work().past(seen).await;
+        let (clients, events) = (relay.clients.work(), relay.history.work());
+        let (came, told) = (clients.count(), events.count());
+        if !relay.clients.has_changed() && !relay.tally.is_behind(relay.counted()) {
+            // What is delivered hours after it came is counted for its own hour, too.
+            future::or(clients.past(came), events.past(told)).await;
+            continue;
         }
         // Twice within an hour at least, so that what came is counted for the right one.
         sys.sleep(limits::CLIENTS_WAIT).await;

@@ -12,6 +12,7 @@ use crate::{
         accounts::Accounts,
         admit::Policy,
         clients::Clients,
+        deliver::{Chunkless, Way},
         envelope::{Envelope, Id, Progress},
         grants::{self, Grants},
         greylist::Greylists,
@@ -21,7 +22,7 @@ use crate::{
         spool::Spool,
         srs::Srs,
         sts::Policies,
-        tally::Tally,
+        tally::{self, Tally},
         trace::{self, Event, History},
         transcripts::Transcripts,
     },
@@ -201,11 +202,29 @@ impl Relay {
         self.queue.ids().into_iter().map(|id| u64::from(self.queue.hasten(id, now))).sum()
     }
 
+    /// How to reach servers, with these settings.
+    pub fn way<'a>(&'a self, config: &'a Config, chunkless: &'a Chunkless) -> Way<'a> {
+        Way {
+            sys: &self.sys,
+            resolver: &self.resolver,
+            hostname: &config.hostname,
+            port: config.delivery_port,
+            ipv6: config.delivery_ipv6,
+            without: &[],
+            chunkless,
+            policies: config.delivery_policies.then_some(&self.policies),
+        }
+    }
+
     /// Look at what came and went since the last time.
     pub fn count_up(&self) {
+        self.tally.look(self.sys.clock.wall(), self.counted());
+    }
+
+    /// What [`Tally`] counts, since the start.
+    pub fn counted(&self) -> tally::Counts {
         let figures = &self.figures;
-        let counts = [&figures.accepted, &figures.delivered, &figures.failed, &figures.refused];
-        self.tally.look(self.sys.clock.wall(), counts.map(Cell::get));
+        [&figures.accepted, &figures.delivered, &figures.failed, &figures.refused].map(Cell::get)
     }
 
     /// It is ending.

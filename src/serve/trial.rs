@@ -15,7 +15,7 @@ use crate::{
         status::{Class, Outcome},
     },
     relay::{
-        deliver::{self, Chunkless, Freight, Note, Way},
+        deliver::{self, Chunkless, Freight, Note},
         envelope::{Id, Octets},
         refusal,
         route::{self, Destination, Hop, Whence},
@@ -137,16 +137,8 @@ async fn run(
         stage: "dns",
         said: None,
     };
-    let way = Way {
-        sys: &relay.sys,
-        resolver: &relay.resolver,
-        hostname: &config.hostname,
-        port: config.delivery_port,
-        ipv6: config.delivery_ipv6,
-        without: &[],
-        chunkless: &Chunkless::default(),
-        policies: config.delivery_policies.then_some(&relay.policies),
-    };
+    let chunkless = Chunkless::default();
+    let way = relay.way(&config, &chunkless);
     let deliver = async {
         let with = match &destination.grant {
             Some(grant) => match relay.grants.token(&relay.asking(), grant).await {

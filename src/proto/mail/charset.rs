@@ -62,9 +62,63 @@ pub fn labelled(header: &[u8], charset: &str) -> Vec<u8> {
     new
 }
 
+/// Is it UTF-8? Octets may come in any pieces.
+#[derive(Debug, Default)]
+pub struct Utf8 {
+    /// A character that has begun.
+    begun: Vec<u8>,
+    bad: bool,
+    /// There is an octet above 127.
+    wide: bool,
+}
+
+impl Utf8 {
+    /// The next octets.
+    pub fn look(&mut self, octets: &[u8]) {
+        if self.bad || (self.begun.is_empty() && octets.is_ascii()) {
+            return;
+        }
+        self.wide = true;
+        self.begun.extend_from_slice(octets);
+        match core::str::from_utf8(&self.begun) {
+            Ok(_) => self.begun.clear(),
+            Err(error) if error.error_len().is_none() => {
+                self.begun.drain(..error.valid_up_to());
+            }
+            Err(_) => self.bad = true,
+        }
+    }
+
+    /// All of it was, and no character is left begun.
+    pub fn is_valid(&self) -> bool {
+        !self.bad && self.begun.is_empty()
+    }
+
+    /// There was no octet above 127.
+    pub fn is_ascii(&self) -> bool {
+        !self.wide
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn characters_may_be_cut_anywhere() {
+        for (octets, valid, ascii) in [
+            (&b"plain"[..], true, true),
+            ("Grüße €".as_bytes(), true, false),
+            (b"Gr\xfc\xdfe", false, false),
+            (b"cut \xe2\x82", false, false),
+        ] {
+            for piece in 1..=octets.len() {
+                let mut utf8 = Utf8::default();
+                octets.chunks(piece).for_each(|octets| utf8.look(octets));
+                assert_eq!((utf8.is_valid(), utf8.is_ascii()), (valid, ascii), "{octets:?}");
+            }
+        }
+    }
 
     #[test]
     fn only_text_that_says_nothing_or_ascii_is_unlabelled() {

@@ -285,15 +285,19 @@ fn each_row_can_be_reached_and_says_where_it_comes_from() {
 }
 
 #[test]
-fn what_is_advised_is_said_with_its_source() {
-    for (text, advice, source) in [
-        ("550 5.1.1 <a@b.example>: unknown", "how it is spelled", "RFC 3463 §3.2"),
-        ("login refused: 535 5.7.8 Username and Password not accepted.", "wrong", "RFC 4954"),
+fn what_is_advised_is_said_with_its_source_and_fits_what_became_of_it() {
+    let login = "login refused: 535 5.7.8 Username and Password not accepted.";
+    let unknown = "550 5.1.1 <a@b.example>: unknown";
+    for (text, class, advice, source) in [
+        (unknown, Class::Permanent, "how it is spelled", "RFC 3463 §3.2"),
+        (login, Class::Transient, "wrong", "RFC 4954"),
     ] {
-        let (words, from) = explained(text).expect(text);
+        let (words, from) = explained(text, class).expect(text);
         assert!(words.contains(advice) && from.contains(source), "{words} {from}");
     }
-    assert_eq!(explained("451 4.3.0 Try again later"), None);
-    assert_eq!(explained("250 2.0.0 Taken"), None);
+    // What the server of a domain says of an account is not believed, and has failed for good.
+    assert_eq!(explained("535 5.7.8 Username and Password not accepted.", Class::Permanent), None);
+    assert_eq!(explained("451 4.3.0 Try again later", Class::Transient), None);
+    assert_eq!(explained("250 2.0.0 Taken", Class::Success), None);
     assert!(TABLE.iter().all(|row| row.advice.is_empty() || !row.source.is_empty()));
 }

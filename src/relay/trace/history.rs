@@ -76,6 +76,11 @@ impl History {
         self.work.raise();
     }
 
+    /// Raised by each event.
+    pub fn work(&self) -> &Signal {
+        &self.work
+    }
+
     /// The newest events, newest first.
     pub fn recent(&self, most: usize) -> Vec<Dated> {
         self.recent.borrow().iter().rev().take(most).cloned().collect()

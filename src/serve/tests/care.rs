@@ -1,6 +1,7 @@
 //! What a person does with the relay itself: tries a way out, looks for holes, undoes, backs up.
 
 use super::*;
+use crate::limits;
 use crate::serve::web::office::{Scope, TrialAsked, TrialStep};
 
 fn asked(route: &str, to: &str) -> TrialAsked {
@@ -228,4 +229,26 @@ fn the_log_is_followed_and_had_whole_and_words_are_found_in_it() {
     assert_eq!(said.len(), 1);
     assert!(said[0].text.contains("C: MAIL FROM:<camera@home.test>"), "{said:?}");
     assert!(said[0].text.contains("S: 250") && !said[0].text.contains("Motion"), "{said:?}");
+}
+
+#[test]
+fn what_is_delivered_hours_after_it_came_is_charted_then_though_nobody_looks() {
+    let house = House::new();
+    let hour = || house.world.sys().clock.wall().expect("a time").0 / 3_600;
+    house.world.server(SMARTHOST).says(&[("RCPT", "451 4.7.1 Later")]);
+    house.send("camera@home.test", &["me@example.org"], "alarm");
+    house.pass(3 * 3_600);
+    while house.world.sys().clock.wall().expect("a time").0 % 3_600 > 600 {
+        house.pass(300);
+    }
+    house.world.server(SMARTHOST);
+    house.world.wait(house.desk().act(Which::All, Action::Retry)).expect("tried");
+    house.world.run();
+    assert_eq!(house.world.mail.borrow().len(), 1);
+    let then = hour();
+    house.pass(5 * 3_600);
+    let hours = house.desk().chart().hours;
+    let delivered: Vec<u64> = hours.iter().map(|counts| counts[1]).collect();
+    let place = limits::TALLY_HOURS - 1 - usize::try_from(hour() - then).expect("hours");
+    assert_eq!((delivered[place], delivered.iter().sum::<u64>()), (1, 1), "{delivered:?}");
 }

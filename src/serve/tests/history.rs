@@ -64,6 +64,22 @@ fn what_waits_is_known_though_its_history_was_cut_off() {
 }
 
 #[test]
+fn of_a_long_queue_the_oldest_are_looked_at() {
+    let house = House::new();
+    house.world.server(SMARTHOST).says(&[("RCPT", "451 4.7.1 Later")]);
+    for n in 0..=limits::TRACE_QUEUE {
+        house.send("camera@home.test", &["me@example.org"], &format!("alarm {n}"));
+    }
+    house.pass(60);
+    let house = house.restart();
+    let page = house.running.relay.queue.page(limits::TRACE_QUEUE - 1, 2);
+    let known = |id: Id| house.world.wait(house.desk().known_of_queue(&id.to_string())).len();
+    assert_eq!(page.iter().map(|(id, _)| known(*id)).collect::<Vec<_>>(), [1, 0]);
+    let all = house.world.wait(house.desk().known_of_queue("me@example.org"));
+    assert_eq!(all.len(), limits::TRACE_MESSAGES);
+}
+
+#[test]
 fn what_happened_up_to_a_time_is_found() {
     let house = House::new();
     house.world.server(SMARTHOST);

@@ -32,7 +32,7 @@ mod signing;
 mod spf;
 mod vitals;
 mod ways;
-mod wire;
+pub(super) mod wire;
 mod world;
 
 use super::{

@@ -158,7 +158,7 @@ impl Stream for End {
 }
 
 /// The same connection, encrypted, it is said.
-pub(super) fn encrypted(stream: Box<dyn Stream>) -> Box<dyn Stream> {
+pub(in crate::serve) fn encrypted(stream: Box<dyn Stream>) -> Box<dyn Stream> {
     Box::new(Encrypted(stream))
 }
 

@@ -5,7 +5,7 @@ use super::{
     rewrite::{Watch, is_encoding, write_field, write_outside},
     walk::{Before, Content, Entity, Event, Walker},
 };
-use crate::limits;
+use crate::{limits, proto::mail::charset::Utf8};
 
 /// Reads a message to see what must be done to it.
 #[derive(Debug)]
@@ -204,32 +204,4 @@ impl Notes {
 
 fn is_composite(entity: &Entity) -> bool {
     matches!(entity.content, Content::Message | Content::Parts { .. } | Content::Unreadable)
-}
-
-/// Is it UTF-8? Octets may come in any pieces.
-#[derive(Debug, Default)]
-struct Utf8 {
-    /// A character that has begun.
-    begun: Vec<u8>,
-    bad: bool,
-}
-
-impl Utf8 {
-    fn look(&mut self, octets: &[u8]) {
-        if self.bad || (self.begun.is_empty() && octets.is_ascii()) {
-            return;
-        }
-        self.begun.extend_from_slice(octets);
-        match core::str::from_utf8(&self.begun) {
-            Ok(_) => self.begun.clear(),
-            Err(error) if error.error_len().is_none() => {
-                self.begun.drain(..error.valid_up_to());
-            }
-            Err(_) => self.bad = true,
-        }
-    }
-
-    fn is_valid(&self) -> bool {
-        !self.bad && self.begun.is_empty()
-    }
 }

@@ -492,16 +492,24 @@ export function findView(view, asked) {
     found,
     said,
   );
+  let rest = 0,
+    before;
   view.live(
     query ? 5 : 10,
-    () =>
-      get(
+    async () => {
+      // To seek words is work: only the way of one message is looked at again and again.
+      if (rest-- > 0) return before;
+      before = await get(
         time
           ? "/api/recent?limit=50&until=" + time
           : query
             ? "/api/trace?q=" + encodeURIComponent(query)
             : "/api/recent?limit=50",
-      ),
+      );
+      const ids = new Set(before.events.map((event) => event.id));
+      rest = time || (query && ids.size !== 1) ? 11 : 0;
+      return before;
+    },
     ({ events }) => {
       if (events.length > 0) {
         found.replaceChildren(

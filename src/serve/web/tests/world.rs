@@ -2,6 +2,7 @@
 //! when told to.
 
 use crate::{
+    serve::tests::wire::encrypted,
     sys::{
         Attached, Clock, Datagrams, Dice, Disk, File, Index, IndexChange, Listener, Log, Net, Open,
         Pending, Range, Stream, Sys, Tasks, Tls, TlsError, TlsFacts, Trust,
@@ -208,47 +209,6 @@ impl AsyncWrite for End {
     }
 }
 
-/// The same, encrypted.
-struct Encrypted(Box<dyn Stream>);
-
-impl Stream for Encrypted {
-    fn peer(&self) -> Option<SocketAddr> {
-        self.0.peer()
-    }
-    fn local(&self) -> Option<SocketAddr> {
-        None
-    }
-    fn tls(&self) -> Option<TlsFacts> {
-        Some(TlsFacts::default())
-    }
-}
-
-impl AsyncRead for Encrypted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_read(cx, into)
-    }
-}
-
-impl AsyncWrite for Encrypted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, octets)
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_close(cx)
-    }
-}
-
 /// Connections on their way to a listener.
 #[derive(Clone, Default)]
 pub(super) struct Door(Rc<RefCell<VecDeque<Box<dyn Stream>>>>);
@@ -351,7 +311,7 @@ impl Tls for World {
         Box::pin(async move {
             let failed = |_| TlsError::Failed(String::new());
             stream.read_exact(&mut [0]).await.map_err(failed)?;
-            Ok(Box::new(Encrypted(stream)) as Box<dyn Stream>)
+            Ok(encrypted(stream))
         })
     }
     fn connect(

@@ -1,0 +1,337 @@
+"""Makes a board's image, and the update for boards that run one. See image/README.md."""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import board as boards
+import debian
+import pieces
+from pieces import MEBI, run
+
+ROOT = boards.ROOT
+HERE = ROOT / "image"
+WORK = ROOT / "target/image"
+DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
+BOOTLOADERS = {"x86_64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "aarch64": ("systemd-bootaa64.efi", "BOOTAA64.EFI")}
+BOOT_OCTETS, SLOT_OCTETS, DATA_OCTETS = 96 * MEBI, 32 * MEBI, 64 * MEBI
+
+# What the root has of Debian: files and their packages. Libraries follow from what the programs name.
+PROGRAMS = {"e2fsprogs": ["usr/sbin/e2fsck", "usr/sbin/resize2fs"], "fdisk": ["usr/sbin/sfdisk"],
+            "util-linux": ["usr/bin/partx"], "dropbear-bin": ["usr/sbin/dropbear"]}
+LIBRARIES = ["libc6", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "libfdisk1", "libsmartcols1", "libmount1",
+             "libreadline8", "libtinfo6", "libselinux1", "libpcre2-8-0", "libcrypt1", "libtomcrypt1", "libtommath1",
+             "libgmp10", "zlib1g"]
+# Drivers that every board may meet: on USB, and the watchdog in software.
+COMMON_BOOT = ["usb-storage", "uas", "squashfs", "ext4", "crc32c_generic", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1",
+               "nls_utf8", "loop", "sd_mod", "mmc_block"]
+COMMON = ["r8152", "asix", "ax88179_178a", "smsc75xx", "smsc95xx", "lan78xx", "cdc_ether", "cdc_ncm", "rtl8150", "dm9601", "mcs7830",
+          "aqc111", "softdog", "ipv6", "af_packet"]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/image", description=__doc__)
+    parser.add_argument("what", help="a board, or: boards, check, pin")
+    parser.add_argument("packages", nargs="*", help="with pin: PACKAGE:ARCHITECTURE to add")
+    parser.add_argument("--uncompressed", action="store_true", help="leave out the compressed copy, as the tests do")
+    call = parser.parse_args()
+    try:
+        if call.what == "boards":
+            for name in boards.names():
+                one = boards.load(name)
+                print(f"{name:16} {one['evidence']:14} {one['title']}")
+        elif call.what == "check":
+            print(f"{len([boards.load(name) for name in boards.names()])} boards are right")
+        elif call.what == "pin":
+            debian.pin(wanted_packages() | {tuple(one.split(":")) for one in call.packages})
+        else:
+            build(boards.load(call.what), call.uncompressed)
+    except (boards.Wrong, debian.Missing) as error:
+        sys.exit(f"image: {error}")
+
+
+def wanted_packages():
+    """Every package that any board needs, with its architecture."""
+    wanted = set()
+    for name in boards.names():
+        one = boards.load(name)
+        if "image" not in one:
+            continue
+        arch = DEBIAN[one["architecture"]]
+        wanted |= {(package, arch) for package in (*PROGRAMS, *LIBRARIES, "busybox-static", one["image"]["kernel"])}
+        if one["image"]["boot"] in ("uefi", "u-boot"):
+            wanted.add(("systemd-boot-efi", arch))
+        for blob in one.get("blob", []):
+            wanted.add((blob["package"], arch))
+        for line in one["image"].get("boot_files", []):
+            wanted.add((line.split(":")[0], arch))
+    return wanted
+
+
+def build(one, uncompressed):
+    if "image" not in one:
+        raise boards.Wrong(f"{one['name']} has no image; it takes a package: {', '.join(one['packages'])}")
+    work = WORK / one["name"]
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    arch = DEBIAN[one["architecture"]]
+    when = int(os.environ.get("SOURCE_DATE_EPOCH") or run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
+    fetched = Fetched(arch)
+    kernel = fetched.tree(one["image"]["kernel"])
+    fact = facts(one, when)
+
+    root = userland(one, work, fetched, fact, when)
+    boot = boot_partition(one, work, fetched, kernel, when)
+    pieces.ext4(work / "data.ext4", DATA_OCTETS, "waypost-data", when)
+    blobs = [(blob["at"], (fetched.tree(blob["package"]) / blob["file"]).read_bytes()) for blob in one.get("blob", [])]
+    image = work / f"waypost-{fact['version']}-{one['name']}.img"
+    parts = [("boot", "boot", boot, BOOT_OCTETS), ("root-a", "root", root, SLOT_OCTETS), ("root-b", "root", None, SLOT_OCTETS),
+             ("data", "root", work / "data.ext4", DATA_OCTETS)]
+    pieces.medium(image, one, parts, blobs, state("a"))
+    update(work / f"waypost-{fact['version']}-{one['architecture']}.update", root, fact)
+    print(image)
+    if not uncompressed:
+        run("xz", "-6", "-T1", "-k", "-f", image)
+        packed = image.with_name(image.name + ".xz")
+        size = packed.stat().st_size
+        print(f"{packed}: {size} octets")
+        if size > one["budget"]["image_octets"]:
+            sys.exit(f"image: {size} octets; the budget of {one['name']} is {one['budget']['image_octets']}")
+
+
+class Fetched:
+    """Debian's packages of one architecture, unpacked where they are needed."""
+
+    def __init__(self, arch):
+        self.arch = arch
+
+    def tree(self, package):
+        tree = WORK / "debian" / self.arch / package
+        tree.mkdir(parents=True, exist_ok=True)
+        debian.unpack(package, self.arch, WORK / "debs", tree)
+        return tree
+
+    def busybox(self):
+        return self.tree("busybox-static") / "bin/busybox"
+
+
+def facts(one, when):
+    """What the running image knows of itself."""
+    version = next(line.split('"')[1] for line in (ROOT / "Cargo.toml").read_text().splitlines() if line.startswith("version"))
+    version = os.environ.get("WAYPOST_IMAGE_VERSION", version)
+    return {"board": one["name"], "title": one["title"], "architecture": one["architecture"], "version": version,
+            "built": when, "clock": one["clock"], "state_octets": boards.STATE_OCTETS}
+
+
+def binary(one):
+    """The relay for this board, built where it is missing, and within its budget."""
+    given = os.environ.get("WAYPOST_BIN")
+    path = pathlib.Path(given) if given else ROOT / "target" / one["target"] / "release/waypost"
+    if not path.is_file():
+        subprocess.run([ROOT / "scripts/cross", one["target"]], check=True)
+    if path.stat().st_size > one["budget"]["binary_octets"]:
+        sys.exit(f"image: the relay has {path.stat().st_size} octets; the budget is {one['budget']['binary_octets']}")
+    return path
+
+
+def userland(one, work, fetched, fact, when):
+    """The read-only root: busybox, a few programs of Debian with their libraries, and the relay."""
+    root = work / "root"
+    shutil.copytree(HERE / "root", root)
+    for place in ("bin", "sbin", "usr/bin", "usr/sbin", "dev", "proc", "sys", "run", "tmp", "data", "boot", "lib/modules", "lib64",
+                  "usr/lib", "usr/share/doc"):
+        (root / place).mkdir(parents=True, exist_ok=True)
+    shutil.copy2(fetched.busybox(), root / "bin/busybox")
+    for name in applets():
+        (root / "bin" / name).symlink_to("busybox")
+    for name in ("init", "reboot", "poweroff", "halt", "modprobe", "udhcpc", "ip"):
+        (root / "sbin" / name).symlink_to("../bin/busybox")
+    for package, files in PROGRAMS.items():
+        tree = fetched.tree(package)
+        for file in files:
+            place = next(tree / way for way in (file, file.removeprefix("usr/")) if (tree / way).is_file())
+            shutil.copy2(place, root / file)
+        keep_licence(package, tree, root)
+    for package in LIBRARIES:
+        tree = fetched.tree(package)
+        for path in sorted(tree.rglob("*.so*")):
+            if wanted_library(path, root, [root / file for files in PROGRAMS.values() for file in files], fetched):
+                place = root / "lib" / path.name
+                shutil.copy2(path.resolve(), place)
+        keep_licence(package, tree, root)
+    loader = {"x86_64": "lib64/ld-linux-x86-64.so.2", "aarch64": "lib/ld-linux-aarch64.so.1"}[one["architecture"]]
+    if not (root / loader).exists():
+        (root / loader).symlink_to(f"../lib/{pathlib.PurePath(loader).name}")
+    keep_licence("busybox-static", fetched.tree("busybox-static"), root)
+    shutil.copy2(binary(one), root / "usr/bin/waypost")
+    (root / "usr/sbin/sendmail").symlink_to("../bin/waypost")
+    (root / "etc/resolv.conf").symlink_to("/run/resolv.conf")
+    (root / "etc/mtab").symlink_to("/proc/self/mounts")
+    (root / "etc/waypost").mkdir()
+    (root / "etc/waypost/board.json").write_text(json.dumps(fact, indent=1) + "\n")
+    (root / "etc/waypost/update.pub").write_text(public_key() + "\n")
+    pieces.settle(root, when)
+    to = work / "root.sqfs"
+    pieces.squashfs(root, to, when)
+    return to
+
+
+def applets():
+    """What of busybox the scripts use by name."""
+    return ("[ adjtimex awk basename cat chmod chown cksum cp cut date dd df dirname dmesg echo env expr false find findfs free grep "
+            "halt head hostname ip kill killall ln ls lsmod mdev mkdir mkfifo mknod modprobe mount mv nslookup ping poweroff printf ps "
+            "pwd readlink reboot rm rmdir route sed setpriv sh sleep sort stat stty sync sysctl tail tee test touch tr true tty udhcpc "
+            "umount uname uniq uptime wc xargs").split()
+
+
+def needed(path):
+    """The libraries that a program or library names (DT_NEEDED)."""
+    found = subprocess.run(["readelf", "-d", path], capture_output=True, check=False).stdout.decode()
+    return {line.split("[")[1].split("]")[0] for line in found.splitlines() if "(NEEDED)" in line}
+
+
+_closures = {}
+
+
+def wanted_library(path, root, programs, fetched):
+    """Whether any of the programs needs the library, itself or through others."""
+    key = root
+    if key not in _closures:
+        have = {}
+        for package in LIBRARIES:
+            for one in fetched.tree(package).rglob("*.so*"):
+                have.setdefault(one.name, one)
+        open_paths, names = list(programs), set()
+        while open_paths:
+            for name in needed(open_paths.pop()) - names:
+                if name not in have:
+                    sys.exit(f"image: {name} is in no package of LIBRARIES")
+                names.add(name)
+                open_paths.append(have[name].resolve() if have[name].resolve().exists() else have[name])
+        _closures[key] = names
+    return path.name in _closures[key]
+
+
+def keep_licence(package, tree, root):
+    text = debian.copyright_of(package, tree)
+    if text:
+        place = root / "usr/share/doc" / package
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "copyright").write_bytes(text)
+
+
+def boot_partition(one, work, fetched, kernel, when):
+    """Kernel, initramfs, drivers and what the firmware asks for, on a partition that every PC can read."""
+    boot = work / "boot"
+    boot.mkdir()
+    initial = work / "initramfs"
+    shutil.copytree(HERE / "initramfs", initial)
+    for place in ("bin", "dev", "proc", "sys", "run", "etc", "sbin"):
+        (initial / place).mkdir(exist_ok=True)
+    shutil.copy2(fetched.busybox(), initial / "bin/busybox")
+    # The kernel calls it by this name.
+    (initial / "sbin/modprobe").symlink_to("../bin/busybox")
+    drivers = pieces.modules(kernel, COMMON_BOOT + one["image"].get("modules_boot", []), initial)
+    (initial / "etc/modules").write_text("\n".join(one["image"].get("modules_boot", []) + ["usb-storage", "uas"]) + "\n")
+    pieces.settle(initial, when)
+    packed = subprocess.run(["xz", "--check=crc32", "-9", "-T1"], input=pieces.cpio(initial), capture_output=True, check=True)
+    (boot / "initrd.img").write_bytes(packed.stdout)
+    late = work / "modules"
+    pieces.modules(kernel, COMMON_BOOT + COMMON + one["image"].get("modules_boot", []) + one["image"].get("modules", []), late)
+    pieces.settle(late, when)
+    pieces.squashfs(late / "lib/modules", boot / "modules.sqfs", when)
+    (boot / "modules.list").write_text("\n".join(["softdog"] if not one["clock"] else []) + "\n")
+    image = next((kernel / "boot").glob("vmlinuz-*"))
+    shutil.copy2(image, boot / "vmlinuz")
+    parameters = "panic=10 quiet loglevel=4 " + " ".join(f"console={name}" for name in one["image"]["console"])
+    parameters = f"{parameters} {one['image'].get('parameters', '')}".strip()
+    BOOT_WAYS[one["image"]["boot"]](one, boot, fetched, kernel, parameters)
+    (boot / "README.txt").write_text((HERE / "boot/README.txt").read_text().replace("\n", "\r\n"))
+    pieces.settle(boot, when)
+    to = work / "boot.fat"
+    pieces.fat(boot, to, BOOT_OCTETS, when)
+    print(f"{one['name']}: {len(drivers)} drivers to reach the root", file=sys.stderr)
+    return to
+
+
+def uefi(one, boot, fetched, _kernel, parameters):
+    source, name = BOOTLOADERS[one["architecture"]]
+    for place in ("EFI/BOOT", "loader/entries"):
+        (boot / place).mkdir(parents=True)
+    shutil.copy2(fetched.tree("systemd-boot-efi") / "usr/lib/systemd/boot/efi" / source, boot / "EFI/BOOT" / name)
+    (boot / "loader/loader.conf").write_text("timeout 0\neditor no\n")
+    (boot / "loader/entries/waypost.conf").write_text(
+        f"title Waypost\nlinux /vmlinuz\ninitrd /initrd.img\noptions {parameters}\n")
+
+
+def u_boot(one, boot, fetched, kernel, parameters):
+    """U-Boot starts the same as UEFI does (EBBR §2.3), and finds the device tree below /dtb."""
+    uefi(one, boot, fetched, kernel, parameters)
+    copy_device_trees(one, kernel, boot / "dtb")
+
+
+def raspberry(one, boot, fetched, kernel, parameters):
+    copy_device_trees(one, kernel, boot)
+    for line in one["image"].get("boot_files", []):
+        package, files = line.split(":")
+        for path in sorted((fetched.tree(package)).glob(files)):
+            shutil.copy2(path, boot / path.name)
+    (boot / "cmdline.txt").write_text(parameters + "\n")
+    (boot / "config.txt").write_text("arm_64bit=1\nkernel=vmlinuz\ninitramfs initrd.img followkernel\nenable_uart=1\n"
+                                     "upstream_kernel=1\nhdmi_force_hotplug=1\n")
+
+
+def copy_device_trees(one, kernel, to):
+    trees = next((kernel / "usr/lib").glob("linux-image-*"))
+    for name in one["image"].get("device_trees", []):
+        place = to / (name if to.name == "dtb" else pathlib.PurePath(name).name)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(trees / name, place)
+
+
+BOOT_WAYS = {"uefi": uefi, "u-boot": u_boot, "rpi": raspberry}
+
+
+def state(good):
+    """The first of the two sectors that say which slot runs (image/initramfs/slots.sh)."""
+    text = f"waypost-slots 1\nsequence 1\ngood {good}\ntrial -\ntries 0\nword new\n"
+    text += f"sum {hashlib.sha256(text.encode()).hexdigest()}\n"
+    return bytes(512) + text.encode().ljust(512, b"\0")
+
+
+def key_file():
+    """The private key that signs updates: the one given, or one made at the first build, which stays with who builds."""
+    given = os.environ.get("WAYPOST_UPDATE_KEY")
+    path = pathlib.Path(given) if given else WORK / "update-key.pem"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", path)
+        path.chmod(0o600)
+    return path
+
+
+def public_key():
+    """Its public half, 32 octets in hexadecimal (RFC 8032)."""
+    return run("openssl", "pkey", "-in", key_file(), "-pubout", "-outform", "DER")[-32:].hex()
+
+
+def update(to, root, fact):
+    """The root as a file for the page: 4096 octets of header, which is signed, then the root itself."""
+    octets = root.read_bytes()
+    head = (f"waypost-update 1\narchitecture {fact['architecture']}\nversion {fact['version']}\nbuilt {fact['built']}\n"
+            f"octets {len(octets)}\nsha256 {hashlib.sha256(octets).hexdigest()}\nkey {public_key()}\n")
+    signed = to.with_suffix(".head")
+    signed.write_text(head)
+    signature = run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key_file(), "-in", signed)
+    signed.unlink()
+    to.write_bytes(f"{head}signature {signature.hex()}\n".encode().ljust(4096, b"\n") + octets)
+    print(to)
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ class Target:
     machine: int  # e_machine of ELF
     bits: int
     order: str  # of octets
-    name: str  # as `uname -m` has it, or the tarball's and the .ipk's own word
+    name: str  # in the names of tarball and .ipk
     deb: str | None  # Debian has no mips any more
     oci: tuple | None  # architecture and variant (OCI image index, "platform")
     # Shell patterns over OpenWrt's names of architectures (DISTRIB_ARCH) that run this binary. ARM: only those with a
@@ -19,7 +19,7 @@ class Target:
 TARGETS = {target.rust: target for target in [
     Target("x86_64-unknown-linux-musl", 62, 64, "little", "x86_64", "amd64", ("amd64", None), "x86_64"),
     Target("aarch64-unknown-linux-musl", 183, 64, "little", "aarch64", "arm64", ("arm64", "v8"), "aarch64_*"),
-    Target("armv7-unknown-linux-musleabihf", 40, 32, "little", "arm", "armhf", ("arm", "v7"),
+    Target("armv7-unknown-linux-musleabihf", 40, 32, "little", "armv7", "armhf", ("arm", "v7"),
            "arm_cortex-a*_*vfp*|arm_cortex-a*_neon*"),
     Target("riscv64gc-unknown-linux-musl", 243, 64, "little", "riscv64", "riscv64", ("riscv64", None), "riscv64_*"),
     Target("mips-unknown-linux-musl", 8, 32, "big", "mips", None, None, "mips_24kc|mips_4kec"),

@@ -25,7 +25,6 @@ def build(release, target, binary):
     control.file("control", "\n".join([
         "Package: waypost",
         "Version: " + release.version,
-        "Depends: libc",
         "Section: mail",
         "Architecture: all",
         "Maintainer: " + release.maintainer,

@@ -38,7 +38,7 @@ def begin():
     run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(ROOM))
     run("ip", "link", "set", "lo", "up")
     (ROOM / "bookworm").mkdir()
-    run("tar", "-C", str(ROOM / "bookworm"), "-xf", str(WORK / "bookworm.tar"))
+    run("tar", "-C", str(ROOM / "bookworm"), "-xf", str(WORK / "bookworm-systemd.tar"))
 
 
 def tidy():

@@ -8,6 +8,7 @@ import containers  # noqa: F401 (a module of cases registers them)
 import debian  # noqa: F401
 import files  # noqa: F401
 import openwrt  # noqa: F401
+import systemd  # noqa: F401
 
 
 def main(words):

@@ -11,13 +11,17 @@ mod sign_in;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod update;
 
 pub use parse::{Usage, parse};
 pub use sendmail::Sendmail;
 pub use tasks::run;
 
 use crate::relay::envelope::Id;
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    path::Path,
+};
 
 /// Where the relay keeps its data if nothing else is said.
 pub const DATA: &str = "waypost-data";
@@ -55,6 +59,9 @@ pub struct Call {
     pub command: Command,
     /// Data directory, as given by `--data` or the environment.
     pub data: Option<String>,
+    /// [`DATA`] in the working directory is the caller's own, or root's. What somebody else has put
+    /// there could listen to their mail and passwords.
+    pub owns_data: bool,
     /// Configuration file, as given by `--config`.
     pub config: Option<String>,
     /// Print JSON, for programs.
@@ -71,7 +78,8 @@ impl Call {
     fn data_directories(&self) -> Vec<&str> {
         match &self.data {
             Some(data) => vec![data],
-            None => vec![DATA, INSTALLED_DATA],
+            None if self.owns_data => vec![DATA, INSTALLED_DATA],
+            None => vec![INSTALLED_DATA],
         }
     }
 }
@@ -81,6 +89,8 @@ impl Call {
 pub enum Command {
     /// Be the relay.
     Run,
+    /// Keep the board that runs an image.
+    Board,
     /// Anything else: for [`run`].
     Task(Task),
 }
@@ -88,6 +98,8 @@ pub enum Command {
 /// What to do beside a running relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
+    /// Bring the board that runs an image a new version of it, from this file.
+    Update(String),
     /// List what waits.
     List,
     /// Show messages of the queue.
@@ -96,6 +108,8 @@ pub enum Task {
     Act(Act, Vec<Id>),
     /// The way of a message.
     Trace(String),
+    /// Does the relay run and take mail? For supervisors: the exit code is the answer.
+    Health,
     /// Is everything right?
     Check,
     /// How a domain looks from outside.
@@ -179,17 +193,22 @@ pub struct Environment {
     pub user: Option<String>,
     /// The machine's name; empty where it is not known.
     pub hostname: String,
+    /// Whether [`DATA`] belongs to the caller or to root.
+    pub owns_data: bool,
 }
 
 impl Environment {
     /// That of this process.
-    pub fn read(hostname: String) -> Environment {
+    ///
+    /// `owns` tells whether a directory belongs to the caller or to root.
+    pub fn read(hostname: String, owns: impl FnOnce(&Path) -> bool) -> Environment {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         Environment {
             data: variable("WAYPOST_DATA"),
             smtp: variable("WAYPOST_SMTP"),
             user: variable("LOGNAME").or_else(|| variable("USER")),
             hostname,
+            owns_data: owns(Path::new(DATA)),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Every bound of the relay, with its unit and where it comes from. A test reaches each.
 
+mod board;
 mod history;
 mod web;
 
+pub use board::*;
 pub use history::*;
 pub use web::*;
 

@@ -17,9 +17,10 @@ fn main() -> ExitCode {
     if waypost::sys::index::keep_if_asked() {
         return ExitCode::SUCCESS;
     }
-    let environment = Environment::read(linux::hostname());
+    let environment = Environment::read(linux::hostname(), linux::is_own);
     let code = match cli::parse(std::env::args_os(), &environment) {
         Ok(call) if call.command == Command::Run => relay(&call),
+        Ok(call) if call.command == Command::Board => board(),
         Ok(call) => task(&call),
         Err(usage) => complain(&usage.to_string(), exit::USAGE),
     };
@@ -44,7 +45,8 @@ fn relay(call: &Call) -> u8 {
         Ok(path) if call.config.is_some() => path.to_string_lossy().into_owned(),
         _ => document,
     };
-    let files = Files { document, machine: linux::hostname() };
+    let board = std::env::var("WAYPOST_BOARD").ok();
+    let files = Files { document, machine: linux::hostname(), board };
     executor.run(async {
         match start::open(&sys, files).await {
             Ok(running) => {
@@ -55,6 +57,18 @@ fn relay(call: &Call) -> u8 {
             Err(failed) => complain(&failed.words.join("\nwaypost: "), failed.code),
         }
     })
+}
+
+/// Keep the board that runs an image, until its power goes.
+fn board() -> u8 {
+    let (sys, executor) = match linux::world(Path::new("/")) {
+        Ok(world) => world,
+        Err(error) => return complain(&error.to_string(), exit::IO),
+    };
+    match executor.run(waypost::board::keep(sys, executor.machine())) {
+        Ok(()) => exit::OK,
+        Err(words) => complain(&words, exit::UNAVAILABLE),
+    }
 }
 
 /// How to call this program again so that it finds this relay.

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     ("src/proto", &["limits", "time", "proto"]),
     ("src/config", &["proto", "limits", "time", "config"]),
     ("src/sys", &["limits", "time", "sys"]),
+    ("src/board", &["proto", "sys", "config", "limits", "time", "board"]),
     ("src/drive.rs", &["proto", "sys", "limits"]),
     ("src/relay/schedule", &["proto", "config", "limits", "time", "relay"]),
     ("src/relay/route", &["proto", "config", "limits", "time", "relay"]),
@@ -42,9 +43,11 @@ const DOORS: &[(&str, &[&str])] = &[
     (
         "serde_json::",
         &[
+            "src/board",
             "src/config",
             "src/proto/oauth",
             "src/relay/clients",
+            "src/serve/board",
             "src/serve/control",
             "src/serve/push",
             "src/serve/web",
@@ -62,6 +65,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "src/cli",
             "src/config",
             "src/relay/accounts",
+            "src/serve/web/board",
             "src/serve/web/tools",
             "src/sys/keys",
             "src/sys/tls",
@@ -76,16 +80,46 @@ const DOORS: &[(&str, &[&str])] = &[
 
 /// What the world alone may touch, and what the ground floor may not even know.
 const BANNED: &[(&str, &[&str])] = &[
-    ("std::net::Tcp", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::net::Udp", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::fs", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::thread", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::process", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::env", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("SystemTime", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("std::time::Instant", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("eprintln!", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
-    ("println!", &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve"]),
+    (
+        "std::net::Tcp",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::net::Udp",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::fs",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::thread",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::process",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::env",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "SystemTime",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "std::time::Instant",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "eprintln!",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
+    (
+        "println!",
+        &["src/proto", "src/config", "src/drive.rs", "src/relay", "src/serve", "src/board"],
+    ),
     ("TODO", &["src"]),
     ("FIXME", &["src"]),
     ("unimplemented!(", &["src"]),

@@ -35,8 +35,8 @@ impl From<lexopt::Error> for Usage {
 
 /// Commands and their first words.
 const COMMANDS: &[&str] = &[
-    "run", "queue", "trace", "check", "send", "sendmail", "user", "login", "dkim", "config",
-    "version", "help", "mailq",
+    "run", "board", "queue", "trace", "check", "health", "send", "sendmail", "user", "login", "dkim",
+    "config", "update", "version", "help", "mailq",
 ];
 const OPTIONS: &str = "--data DIR, --config FILE, --json, --password-stdin, --no-password, \
                        --selector NAME, --code, --help";
@@ -56,16 +56,13 @@ pub fn parse(
     let name = name.rsplit('/').next().unwrap_or_default();
     let mut given = Given::new(environment);
     let mut parser = Parser::from_iter(arguments);
-    let task = match name {
-        "sendmail" => sendmail::parse(&mut parser, &mut given)?,
-        "mailq" => Task::List,
-        "newaliases" => Task::Nothing,
-        _ => match words(&mut parser, &mut given)? {
-            None => return Ok(given.call(Command::Run)),
-            Some(task) => task,
-        },
+    let command = match name {
+        "sendmail" => Command::Task(sendmail::parse(&mut parser, &mut given)?),
+        "mailq" => Command::Task(Task::List),
+        "newaliases" => Command::Task(Task::Nothing),
+        _ => words(&mut parser, &mut given)?,
     };
-    Ok(given.call(Command::Task(task)))
+    Ok(given.call(command))
 }
 
 /// Options that may stand anywhere.
@@ -91,7 +88,8 @@ impl Given {
 
     fn call(self, command: Command) -> Call {
         let json = self.has("json");
-        Call { command, data: self.data, config: self.config, json }
+        let owns_data = self.environment.owns_data;
+        Call { command, data: self.data, owns_data, config: self.config, json }
     }
 
     fn has(&self, flag: &str) -> bool {
@@ -116,8 +114,8 @@ impl Given {
     }
 }
 
-/// The command that the words name; `None` is to run the relay.
-fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> {
+/// The command that the words name.
+fn words(parser: &mut Parser, given: &mut Given) -> Result<Command, Usage> {
     let mut words: Vec<String> = Vec::new();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -132,20 +130,24 @@ fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> 
         if matches!(words.as_slice(), [word] if word == "send" || word == "sendmail")
             && !given.has("help")
         {
-            return sendmail::parse(parser, given).map(Some);
+            return sendmail::parse(parser, given).map(Command::Task);
         }
     }
     if given.has("help") {
-        return Ok(Some(Task::Help));
+        return Ok(Command::Task(Task::Help));
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (first, rest) = words.split_first().unwrap_or((&"run", &[]));
     let task = match (*first, rest) {
-        ("run", []) => return Ok(None),
+        ("run", []) => return Ok(Command::Run),
+        ("board", []) => return Ok(Command::Board),
+        ("update", [file]) => Task::Update((*file).to_string()),
+        ("update", rest) => return Err(count(rest, "update FILE")),
         ("queue", rest) => queue(rest)?,
         ("mailq", []) => Task::List,
         ("trace", [what]) => Task::Trace((*what).to_string()),
         ("trace", rest) => return Err(count(rest, "trace ID, trace MESSAGE-ID or trace ADDRESS")),
+        ("health", []) => Task::Health,
         ("check", []) => Task::Check,
         ("check", [domain]) => Task::Doctor((*domain).to_string()),
         ("user", rest) => user(rest, given)?,
@@ -162,7 +164,7 @@ fn words(parser: &mut Parser, given: &mut Given) -> Result<Option<Task>, Usage> 
             return Err(Usage::found(first, &format!("{}{meant}", COMMANDS.join(", "))));
         }
     };
-    Ok(Some(task))
+    Ok(Command::Task(task))
 }
 
 /// There are too many words, or too few.

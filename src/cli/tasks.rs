@@ -27,6 +27,7 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   queue retry [ID|all]           try again now
   queue hold|release|drop ID|all hold messages, release them, or forget them
   trace ID|MESSAGE-ID|ADDRESS    the way of a message
+  health                         exit code 0 where the relay runs and takes mail
   check                          is the configuration right, and the relay well?
   check DOMAIN                   how mail from there looks to others, and what to publish
   send [-t] [-f FROM] [-i] TO    take in the message on standard input
@@ -36,6 +37,7 @@ Usage: waypost [COMMAND] [--data DIR] [--config FILE] [--json]
   dkim make DOMAIN               make keys that sign (--selector NAME)
   dkim retire DOMAIN SELECTOR    sign with these no more
   config show | get KEY | set KEY VALUE | reference
+  update FILE                    a new version for the board that runs an image
   version
 
 DIR holds all that the relay knows: ./waypost-data, or what WAYPOST_DATA says.
@@ -107,6 +109,7 @@ impl Doing<'_> {
             Task::Show(ids) => self.show(ids, terminal).await?,
             Task::Act(act, ids) => self.act(*act, ids, terminal).await?,
             Task::Trace(what) => return self.trace(what, terminal).await,
+            Task::Health => drop(self.done(&Question::get("/healthz")).await?),
             Task::Check => return self.check(terminal).await,
             Task::Doctor(domain) => return self.doctor(domain, terminal).await,
             Task::Send(mail) => {
@@ -120,6 +123,7 @@ impl Doing<'_> {
             Task::Get(key) => return self.get(key.as_deref(), terminal).await,
             Task::Set(key, value) => self.set(key, value.as_deref(), terminal).await?,
             Task::Reference => terminal.say(config::reference().trim_end())?,
+            Task::Update(file) => return self.update(file, terminal).await,
             Task::Version => terminal.say(concat!("waypost ", env!("CARGO_PKG_VERSION")))?,
             Task::Help => terminal.say(HELP)?,
             Task::Nothing => {}

@@ -18,7 +18,7 @@ fn call(line: &str) -> Call {
 fn task(line: &str) -> Task {
     match call(line).command {
         Command::Task(task) => task,
-        Command::Run => panic!("{line} runs the relay"),
+        Command::Run | Command::Board => panic!("{line} runs the relay"),
     }
 }
 
@@ -116,7 +116,7 @@ fn commands_are_read_with_options_before_and_after() {
 fn a_wrong_command_line_is_told_with_what_is_allowed() {
     for (line, words) in [
         ("waypost queu", "did you mean queue?"),
-        ("waypost frobnicate", "run, queue, trace"),
+        ("waypost frobnicate", "run, board, queue, trace"),
         ("waypost --jsn", "--json"),
         ("waypost -x", "\"-x\""),
         ("waypost queue frob", "queue hold ID|all"),
@@ -124,6 +124,8 @@ fn a_wrong_command_line_is_told_with_what_is_allowed() {
         ("waypost queue drop", "queue drop ID"),
         ("waypost queue drop everything", "ten letters and digits"),
         ("waypost queue list x", "queue list"),
+        ("waypost update", "update FILE"),
+        ("waypost board x", "board"),
         ("waypost trace", "trace MESSAGE-ID"),
         ("waypost trace a b", "trace MESSAGE-ID"),
         ("waypost user add", "user add NAME"),

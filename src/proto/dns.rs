@@ -4,6 +4,8 @@
 //! its CNAME chain in the same answer leads to. Everything else in it is ignored, whoever put it
 //! there.
 
+pub mod mdns;
+
 use crate::limits;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hickory_proto::{

@@ -7,5 +7,6 @@ pub mod mail;
 pub mod oauth;
 pub mod sasl;
 pub mod smtp;
+pub mod sntp;
 pub mod status;
 pub mod sts;

@@ -44,6 +44,8 @@ pub struct Files {
     pub document: String,
     /// The host name of this machine, for the default of `hostname`.
     pub machine: String,
+    /// The socket of the keeper of the board, where this runs on one.
+    pub board: Option<String>,
 }
 
 const SECRETS: &str = "secrets.json";

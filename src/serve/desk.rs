@@ -1,6 +1,7 @@
 //! The relay as its page and its command line see it: answers what [`Office`] asks.
 
 use super::{
+    board::Keeper,
     control::Control,
     devices,
     intake::{Intake, Source},
@@ -47,13 +48,14 @@ pub struct Desk {
     control: Rc<Control>,
     sign_ins: Rc<SignIns>,
     trials: Trials,
+    keeper: Keeper,
 }
 
 impl Desk {
     /// For this relay.
-    pub fn new(relay: Rc<Relay>, control: Rc<Control>) -> Desk {
+    pub fn new(relay: Rc<Relay>, control: Rc<Control>, keeper: Keeper) -> Desk {
         let sign_ins = Rc::new(SignIns::new(relay.clone()));
-        Desk { relay, control, sign_ins, trials: Trials::default() }
+        Desk { relay, control, sign_ins, trials: Trials::default(), keeper }
     }
 
     /// `None` where it has gone meanwhile. What the flash does not give back is shown all the same:
@@ -269,6 +271,7 @@ impl Desk {
         self.relay.spool.ask_room().await;
         let mut problems = self.control.problems();
         problems.append(&mut vitals::problems(&self.relay));
+        problems.extend(self.keeper.troubles(&self.relay.sys).await);
         problems
     }
 
@@ -518,6 +521,22 @@ impl Office for Desk {
         password: &'a str,
     ) -> Pending<'a, Result<(), Vec<Problem>>> {
         Box::pin(self.control.put_back(file, password))
+    }
+
+    fn is_board(&self) -> bool {
+        self.keeper.socket.is_some()
+    }
+
+    fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>> {
+        Box::pin(self.keeper.ask(&self.relay.sys, question))
+    }
+
+    fn update_part(&self, at: u64, octets: Vec<u8>) -> Pending<'_, Result<(), String>> {
+        Box::pin(self.keeper.update_part(&self.relay.sys, at, octets))
+    }
+
+    fn forget_update(&self) -> Pending<'_, ()> {
+        Box::pin(self.keeper.forget_update(&self.relay.sys))
     }
 
     fn scope(&self, token: &str) -> Option<Scope> {

@@ -8,6 +8,7 @@
 //! what peers can have told; `start` puts it all together.
 
 mod alarm;
+pub mod board;
 pub mod control;
 pub mod desk;
 mod devices;

@@ -2,6 +2,7 @@
 
 use super::{
     alarm,
+    board::Keeper,
     control::{self, Control, Files, Unloaded},
     desk::Desk,
     flood::Floods,
@@ -113,12 +114,14 @@ pub async fn open(sys: &Sys, files: Files) -> Result<Running, Failed> {
     });
     relay.grants.load(&loaded.sign_ins);
     queue_up(&relay, &recovered);
+    let board = files.board.clone();
     let control = Rc::new(Control::new(relay.clone(), files, loaded));
     control.certify().await;
     control.authorize().await;
     control.load_keys().await;
     control.load_srs().await;
-    let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone()));
+    let keeper = Keeper { socket: board };
+    let office: Rc<dyn Office> = Rc::new(Desk::new(relay.clone(), control.clone(), keeper));
     let web = Web::new(sys.clone(), office);
     let local = sys.net.listen_local(CONTROL).map_err(disk)?;
     sys.spawn(web.clone().serve(local));

@@ -152,5 +152,16 @@ impl Hash {
     }
 }
 
+/// SHA-256 of these octets.
+pub fn sha256(octets: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, octets).as_ref().to_vec()
+}
+
+/// Whether `signature` is that of `octets` by the Ed25519 key whose public half this is, 32 octets.
+/// RFC 8032 §5.1.7.
+pub fn is_signed(public: &[u8], octets: &[u8], signature: &[u8]) -> bool {
+    signature::UnparsedPublicKey::new(&signature::ED25519, public).verify(octets, signature).is_ok()
+}
+
 #[cfg(test)]
 mod tests;

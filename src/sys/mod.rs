@@ -6,6 +6,7 @@
 pub mod index;
 pub mod keys;
 pub mod linux;
+pub mod machine;
 pub mod tls;
 
 use crate::time::{Instant, Wall};

@@ -62,7 +62,8 @@ impl Boot {
         let ended = Rc::<RefCell<Option<Ended>>>::default();
         let (sys, mut signals, end) = (plug.sys(), Switch(wishes.clone()), ended.clone());
         let own = world.clone();
-        let files = Files { document: "waypost.json".into(), machine: "relay".into() };
+        let (document, machine) = ("waypost.json".into(), "relay".into());
+        let files = Files { document, machine, board: None };
         let main = async move {
             let came_to = match start::open(&sys, files).await {
                 Ok(running) => {

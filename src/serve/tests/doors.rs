@@ -336,7 +336,8 @@ fn a_start_that_fails_tells_a_wrong_configuration_from_a_failing_disk() {
         let world = World::new();
         world.files.borrow_mut().insert("waypost.json".into(), text.into());
         *world.broken.borrow_mut() = Some(broken);
-        let files = Files { document: "waypost.json".into(), machine: "machine".into() };
+        let (document, machine) = ("waypost.json".into(), "machine".into());
+        let files = Files { document, machine, board: None };
         match world.wait(start::open(&world.sys(), files)) {
             Err(failed) => assert_eq!(failed.code, code, "{:?}", failed.words),
             Ok(_) => panic!("it started with {text}"),

@@ -82,7 +82,8 @@ impl House {
     /// Start it in a world that may have seen one before.
     fn open(world: Rc<World>) -> House {
         let sys = world.sys();
-        let files = Files { document: "waypost.json".into(), machine: "machine".into() };
+        let (document, machine) = ("waypost.json".into(), "machine".into());
+        let files = Files { document, machine, board: None };
         let opened = world.wait(start::open(&sys, files));
         let running = opened.unwrap_or_else(|failed| panic!("no relay: {:?}", failed.words));
         world.run();
@@ -124,7 +125,8 @@ impl House {
     }
 
     fn desk(&self) -> Desk {
-        Desk::new(self.running.relay.clone(), self.running.control.clone())
+        let keeper = crate::serve::board::Keeper { socket: None };
+        Desk::new(self.running.relay.clone(), self.running.control.clone(), keeper)
     }
 
     fn act(&self, id: Id, action: Action) -> Result<u64, String> {

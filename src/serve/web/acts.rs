@@ -59,6 +59,7 @@ impl Web {
         };
         let shortest = limits::WEB_PASSWORD_CHARACTERS;
         let object = Json::object().member("state", state).member("token", &token);
+        let object = object.member("board", &self.office.is_board());
         json(200, object.member("shortest_password", &shortest))
     }
 

@@ -85,7 +85,7 @@ const fn open_post(path: &'static str, act: Act) -> Route {
 }
 
 /// Everything.
-pub(super) const ROUTES: [Route; 67] = [
+pub(super) const ROUTES: [Route; 73] = [
     get("/", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/style.css", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/app.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
@@ -100,6 +100,7 @@ pub(super) const ROUTES: [Route; 67] = [
     get("/wizard.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/qr.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/care.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
+    get("/board.js", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/icon.svg", Access::Open, |_, v| at_once(page::asset(&v.head))),
     get("/plain", Access::Open, |w, v| Box::pin(w.plain(v))),
     Route { kind: Kind::Form, ..open_post("/plain", |w, v| Box::pin(w.plain_login(v))) },
@@ -145,6 +146,13 @@ pub(super) const ROUTES: [Route; 67] = [
     get("/api/chart", Access::Login, |w, _| at_once(w.chart())),
     change(Method::Post, "/api/backup", SMALL, |w, v| Box::pin(w.backup(v))),
     change(Method::Post, "/api/restore", limits::WEB_RESTORE_BYTES, |w, v| Box::pin(w.restore(v))),
+    get("/api/board", Access::Login, |w, _| Box::pin(w.board())),
+    change(Method::Post, "/api/board/update/part", limits::BOARD_PART_JSON_BYTES, |w, v| {
+        Box::pin(w.update_part(v))
+    }),
+    change(Method::Post, "/api/board/update", SMALL, |w, _| Box::pin(w.update())),
+    change(Method::Post, "/api/board/restart", SMALL, |w, _| Box::pin(w.restart_board())),
+    change(Method::Put, "/api/board/network", SMALL, |w, v| Box::pin(w.set_network(v))),
     change(Method::Post, "/api/tokens", SMALL, |w, v| Box::pin(w.make_token(v))),
     change(Method::Post, "/api/check", SMALL, |w, _| Box::pin(w.check())),
     change(Method::Post, "/api/check/domain", SMALL, |w, v| Box::pin(w.doctor(v))),

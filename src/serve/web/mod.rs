@@ -12,6 +12,7 @@
 
 mod acts;
 mod api;
+mod board;
 mod entry;
 mod guard;
 mod http;

@@ -94,6 +94,20 @@ pub trait Office {
         file: &'a [u8],
         password: &'a str,
     ) -> Pending<'a, Result<(), Vec<Problem>>>;
+    /// Whether this runs on a board with an image of Waypost.
+    fn is_board(&self) -> bool;
+    /// Ask the keeper of the board, in its JSON; `None` where this runs on none.
+    ///
+    /// # Errors
+    /// In words: it does not answer.
+    fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>>;
+    /// More octets of an update of the board; from 0 on it begins anew.
+    ///
+    /// # Errors
+    /// In words: no board, too much, a gap, or the disk failed.
+    fn update_part(&self, at: u64, octets: Vec<u8>) -> Pending<'_, Result<(), String>>;
+    /// What was put together is of no use any more.
+    fn forget_update(&self) -> Pending<'_, ()>;
     /// What may be done with this token of the API; `None`: nothing.
     fn scope(&self, token: &str) -> Option<Scope>;
     /// Make a token for a program. It is told once and never again.

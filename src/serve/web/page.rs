@@ -23,7 +23,7 @@ macro_rules! asset {
     };
 }
 
-const ASSETS: [Asset; 15] = [
+const ASSETS: [Asset; 16] = [
     asset!("/", "index.html", "text/html; charset=utf-8"),
     asset!("/style.css", "style.css", "text/css; charset=utf-8"),
     asset!("/kit.js", "kit.js", "text/javascript; charset=utf-8"),
@@ -37,6 +37,7 @@ const ASSETS: [Asset; 15] = [
     asset!("/wizard.js", "wizard.js", "text/javascript; charset=utf-8"),
     asset!("/qr.js", "qr.js", "text/javascript; charset=utf-8"),
     asset!("/care.js", "care.js", "text/javascript; charset=utf-8"),
+    asset!("/board.js", "board.js", "text/javascript; charset=utf-8"),
     asset!("/app.js", "app.js", "text/javascript; charset=utf-8"),
     asset!("/icon.svg", "icon.svg", "image/svg+xml"),
 ];

@@ -4,6 +4,7 @@
 //! which end when there is nothing to do; then the relay wakes for nothing but its sockets and
 //! timers.
 
+mod board;
 mod clock;
 mod disk;
 pub(in crate::sys) mod lane;
@@ -12,7 +13,7 @@ mod net;
 mod netlink;
 mod reactor;
 
-use super::{Log, Pending, Sys, Tasks, Wish, index::Store, tls::Engines};
+use super::{Log, Pending, Sys, Tasks, Wish, index::Store, machine::Machine, tls::Engines};
 use crate::limits;
 use clock::{RealClock, RealDice, TimedClock};
 use disk::RealDisk;
@@ -26,7 +27,7 @@ use std::{
     any::Any,
     future::poll_fn,
     io::{self, Read},
-    os::unix::net::UnixStream,
+    os::unix::{fs::MetadataExt, net::UnixStream},
     panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind},
     path::Path,
     rc::{Rc, Weak},
@@ -86,6 +87,11 @@ impl Executor {
         result
     }
 
+    /// The machine under an image, for its keeper.
+    pub fn machine(&self) -> Rc<dyn Machine> {
+        Rc::new(board::RealMachine::new(self.reactor.clone()))
+    }
+
     /// From here on SIGTERM, SIGINT and SIGHUP are notices and no longer end the process.
     ///
     /// # Errors
@@ -110,6 +116,12 @@ impl Executor {
 /// The machine's own name.
 pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Whether a directory belongs to who runs this program, or to root.
+pub fn is_own(dir: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    std::fs::metadata(dir).is_ok_and(|found| [own, 0].contains(&found.uid()))
 }
 
 /// Switch on or off whether the terminal shows what is typed, where standard input is one.
@@ -209,7 +221,7 @@ fn words(panic: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-pub(in crate::sys) mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::{
         cell::RefCell,
@@ -222,10 +234,10 @@ pub(in crate::sys) mod tests {
     }
 
     /// A directory of its own for one test, gone afterwards.
-    pub(in crate::sys) struct Scratch(PathBuf);
+    pub(crate) struct Scratch(PathBuf);
 
     impl Scratch {
-        pub(in crate::sys) fn new() -> Scratch {
+        pub(crate) fn new() -> Scratch {
             static COUNT: AtomicUsize = AtomicUsize::new(0);
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
             let name = format!("waypost-{}-{count}", std::process::id());
@@ -234,7 +246,7 @@ pub(in crate::sys) mod tests {
             Scratch(path)
         }
 
-        pub(in crate::sys) fn path(&self) -> &Path {
+        pub(crate) fn path(&self) -> &Path {
             &self.0
         }
     }

@@ -279,6 +279,24 @@ impl Office for Desk {
         let problem = Problem { key: String::new(), words: password.into() };
         at_once(if file.is_empty() { Ok(()) } else { Err(vec![problem]) })
     }
+    fn is_board(&self) -> bool {
+        true
+    }
+    fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>> {
+        at_once(match self.0 & 3 {
+            0 => None,
+            1 => Some(Err("no answer".into())),
+            2 => Some(Ok(question.into())),
+            _ => Some(Ok("nonsense".into())),
+        })
+    }
+    fn update_part(&self, at: u64, octets: Vec<u8>) -> Pending<'_, Result<(), String>> {
+        assert!(octets.len() <= waypost::limits::BOARD_PART_BYTES);
+        at_once(if at == 0 { Ok(()) } else { Err("a gap".into()) })
+    }
+    fn forget_update(&self) -> Pending<'_, ()> {
+        at_once(())
+    }
     fn scope(&self, token: &str) -> Option<Scope> {
         Scope::of(token)
     }

@@ -139,6 +139,7 @@ const PARTS = {
   test: ["Send a test", () => import("./trial.js"), (it, view) => it.testView(view)],
   settings: ["Settings", () => import("./settings.js"), (it, view) => it.settingsView(view)],
   start: ["Set up", () => import("./wizard.js"), (it, view, step) => it.wizardView(view, step)],
+  board: ["Board", () => import("./board.js"), (it, view) => it.boardView(view)],
   care: ["Care", () => import("./care.js"), (it, view) => it.careView(view)],
   "sign-in": ["Sign in", () => import("./signin.js"), (it, view) => it.signInView(view, returned)],
   domain: ["Will it arrive?", () => import("./domain.js"), (it, view, name) => it.domainView(view, name)],
@@ -210,6 +211,7 @@ async function begin() {
     session.state = state.state;
     session.token = state.token || "";
     session.shortest = state.shortest_password || 8;
+    session.board = state.board;
   } catch (wrong) {
     session.state = "";
     main.replaceChildren(

@@ -41,6 +41,7 @@ export const session = {
   state: "",
   token: "",
   shortest: 8,
+  board: false,
   skew: 0,
   onEnd: () => {},
   onQueued: () => {},

@@ -22,6 +22,7 @@ export function settingsView(view) {
       { class: "row" },
       h("a", { class: "button", href: "#/start" }, "Step by step"),
       h("a", { class: "button", href: "#/care" }, "Backup, log, undo …"),
+      session.board && h("a", { class: "button", href: "#/board" }, "Board, update …"),
     ),
     body,
   );

@@ -40,6 +40,7 @@ fn without_login_every_route_refuses_but_those_marked_open() {
             "/wizard.js",
             "/qr.js",
             "/care.js",
+            "/board.js",
             "/icon.svg",
             "/plain",
             "/plain",

@@ -3,7 +3,7 @@
 use super::*;
 use std::io::Read;
 
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", "text/html; charset=utf-8", include_str!("../page/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../page/style.css")),
     ("/kit.js", "text/javascript; charset=utf-8", include_str!("../page/kit.js")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str, &str); 15] = [
     ("/trial.js", "text/javascript; charset=utf-8", include_str!("../page/trial.js")),
     ("/wizard.js", "text/javascript; charset=utf-8", include_str!("../page/wizard.js")),
     ("/qr.js", "text/javascript; charset=utf-8", include_str!("../page/qr.js")),
+    ("/board.js", "text/javascript; charset=utf-8", include_str!("../page/board.js")),
     ("/care.js", "text/javascript; charset=utf-8", include_str!("../page/care.js")),
     ("/domain.js", "text/javascript; charset=utf-8", include_str!("../page/domain.js")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("../page/app.js")),

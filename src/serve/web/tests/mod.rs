@@ -167,6 +167,7 @@ fn nothing_from_elsewhere_is_named_in_the_page() {
         "/wizard.js",
         "/qr.js",
         "/care.js",
+        "/board.js",
     ] {
         let body = house.plain("GET", path).body;
         for forbidden in

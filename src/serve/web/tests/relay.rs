@@ -66,6 +66,13 @@ pub(super) fn row() -> Row {
     }
 }
 
+/// What a keeper tells.
+const BOARD: &str = r#"{"board": "x86-64-uefi", "title": "HOSTILE", "architecture": "x86_64",
+    "version": "0.1.0", "built": 1764200000, "slot": "a", "trial": false, "outcome": "new",
+    "updating": false, "name": "waypost.local", "addresses": ["192.0.2.1"], "network": "HOSTILE",
+    "clock": "By time servers.", "clock_is_set": true, "memory_octets": 250000000, "free_octets": 190000000, "last_words": "HOSTILE",
+    "troubles": ["HOSTILE"]}"#;
+
 impl Office for Relay {
     fn status(&self) -> Pending<'_, Status> {
         let status = Status { hostname: HOSTILE.into(), ..Status::default() };
@@ -176,6 +183,26 @@ impl Office for Relay {
         let problem = Problem { key: String::new(), words: HOSTILE.into() };
         let answer = if file == [0, 255, 10] { Ok(()) } else { Err(vec![problem]) };
         self.note(format!("restore {} {password}", file.len()), answer)
+    }
+    fn is_board(&self) -> bool {
+        true
+    }
+    fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>> {
+        let asked: serde_json::Value = serde_json::from_str(question).unwrap();
+        let answer = match asked["do"].as_str() {
+            Some("tell") => BOARD.replace("HOSTILE", "<b onload=alert(1)>"),
+            Some("update") => r#"{"version": "0.2.0"}"#.into(),
+            Some("network") if asked["text"] == "bad" => r#"{"error": "network, line 1"}"#.into(),
+            _ => "{}".into(),
+        };
+        self.note(format!("board {question}"), Some(Ok(answer)))
+    }
+    fn update_part(&self, at: u64, octets: Vec<u8>) -> Pending<'_, Result<(), String>> {
+        let answer = if at > 1 << 40 { Err("too large".to_owned()) } else { Ok(()) };
+        self.note(format!("part {at} {}", octets.len()), answer)
+    }
+    fn forget_update(&self) -> Pending<'_, ()> {
+        self.note("forget update".into(), ())
     }
     fn scope(&self, token: &str) -> Option<Scope> {
         token.strip_prefix("wp_").and_then(Scope::of)

@@ -1,0 +1,102 @@
+//! Cables and addresses: DHCP on every wired port, or the fixed address of the file `network` on the
+//! first. IPv6 addresses the kernel takes by itself (RFC 4862).
+
+use super::{Board, RUN};
+use crate::{
+    limits,
+    sys::machine::{Command, Program},
+};
+use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
+
+const SCRIPT: &str = "/usr/share/udhcpc/default.script";
+
+/// Keep every port up, also those that are plugged in later.
+pub async fn keep(board: Rc<Board>) {
+    let mut clients: BTreeMap<String, Option<Box<dyn Program>>> = BTreeMap::new();
+    let mut set = board.now.borrow().network.clone();
+    loop {
+        let network = board.now.borrow().network.clone();
+        if network != set {
+            // Every client ends with its addresses, and all begins anew.
+            for name in std::mem::take(&mut clients).into_keys() {
+                board.command(&["ip", "-4", "addr", "flush", "dev", &name]).await;
+            }
+            set = network;
+        }
+        let wired = board.machine.wired();
+        clients.retain(|name, _| wired.contains(name));
+        for name in &wired {
+            let ended = match clients.get_mut(name) {
+                None => true,
+                Some(Some(client)) => client.code().is_some(),
+                Some(None) => false,
+            };
+            if ended {
+                let is_first = wired.first() == Some(name);
+                let client = bring_up(&board, name, is_first).await;
+                clients.insert(name.clone(), client);
+            }
+        }
+        look(&board).await;
+        board.sys.sleep(limits::BOARD_LINKS_EVERY).await;
+    }
+}
+
+/// A port's address, or the client that asks for it.
+async fn bring_up(board: &Board, name: &str, is_first: bool) -> Option<Box<dyn Program>> {
+    board.command(&["ip", "link", "set", name, "up"]).await;
+    let network = board.now.borrow().network.clone();
+    if let (Some((address, bits)), true) = (network.address, is_first) {
+        let subnet = format!("{address}/{bits}");
+        board.command(&["ip", "addr", "replace", &subnet, "dev", name]).await;
+        if let Some(gateway) = network.gateway {
+            let gateway = gateway.to_string();
+            board.command(&["ip", "route", "replace", "default", "via", &gateway]).await;
+        }
+        return None;
+    }
+    // RFC 2132 §9.6 and more: routers, names, domain and time servers.
+    let words =
+        ["udhcpc", "-f", "-i", name, "-x", &format!("hostname:{}", board.now.borrow().name)]
+            .map(String::from)
+            .to_vec();
+    let more = ["-t", "3", "-T", "3", "-A", "10", "-O", "ntpsrv", "-s", SCRIPT].map(String::from);
+    let words = words.into_iter().chain(more).collect();
+    match board.machine.start(&Command { words, ..Command::default() }) {
+        Ok(client) => Some(client),
+        Err(error) => {
+            board.trouble(&format!("DHCP cannot be asked on {name}: {error}."));
+            None
+        }
+    }
+}
+
+/// Addresses by which a browser finds this board: none that is only good with the name of a link.
+pub fn own(board: &Board) -> Vec<IpAddr> {
+    let named = |address: &IpAddr| match address {
+        IpAddr::V4(four) => !four.is_link_local(),
+        IpAddr::V6(six) => !six.is_unicast_link_local(),
+    };
+    board.sys.net.attached().addresses.into_iter().filter(named).collect()
+}
+
+/// Name servers of the file `network` come first; new addresses are told.
+async fn look(board: &Board) {
+    let dns = board.now.borrow().network.dns.clone();
+    if !dns.is_empty() {
+        let text: String = dns.iter().map(|server| format!("nameserver {server}\n")).collect();
+        if board.text(&format!("{RUN}/resolv.0fixed")).await != text {
+            let path = format!("{RUN}/resolv.0fixed");
+            let written = board.sys.replace(&path, text.clone().into_bytes()).await;
+            let read = board.sys.replace("/run/resolv.conf", text.into_bytes()).await;
+            if written.and(read).is_ok() {
+                board.command(&["chmod", "644", &path, "/run/resolv.conf"]).await;
+            }
+        }
+    }
+    let addresses: Vec<String> = own(board).iter().map(IpAddr::to_string).collect();
+    if board.now.borrow().addresses != addresses {
+        board.now.borrow_mut().addresses = addresses;
+        board.changed.raise();
+    }
+}

@@ -12,6 +12,11 @@ EVIDENCE = {"booted", "kernel booted", "structural", "self-test"}
 # Where the slots' state lies on every medium, and where the partitions begin: see image/README.md.
 RESERVED_OCTETS = 16 << 20
 STATE_OCTETS = 15 << 20
+SECTOR = 512
+# What the partition table takes of the start: one sector, or the protective one, the header and 128 entries (UEFI 2.10 §5.3).
+TABLE_OCTETS = {"mbr": SECTOR, "gpt": 34 * SECTOR}
+# What the board's own firmware must find, by boot method.
+NEEDS = {"uefi": (), "u-boot": ("device_trees",), "rpi": ("device_trees", "boot_files")}
 
 WORD, TEXT, COUNT, FLAG, WORDS = "word", "text", "count", "flag", "words"
 # Key, kind, and whether a board without it is refused.
@@ -23,7 +28,7 @@ BOARD = {
 IMAGE = {
     "boot": (WORD, True), "table": (WORD, True), "medium": (WORDS, True), "console": (WORDS, True),
     "kernel": (WORD, True), "device_trees": (WORDS, False), "modules_boot": (WORDS, False),
-    "modules": (WORDS, False), "boot_files": (WORDS, False), "parameters": (TEXT, False),
+    "modules": (WORDS, False), "boot_files": (WORDS, False), "firmware_settings": (WORDS, False), "parameters": (TEXT, False),
 }
 BUDGET = {"binary_octets": (COUNT, True), "image_octets": (COUNT, False), "memory_octets": (COUNT, True),
           "free_octets": (COUNT, False)}
@@ -92,11 +97,32 @@ def check(name, board):
         table(f"{where} [qemu]", QEMU, board["qemu"])
     elif board["evidence"] in ("booted", "kernel booted"):
         raise Wrong(f"{where}: {board['evidence']!r} without [qemu]: by which machine?")
+    for key in NEEDS[image["boot"]]:
+        if not image.get(key):
+            raise Wrong(f"{where} [image]: {key} is missing, which boot {image['boot']!r} needs")
+    if image["boot"] == "rpi" and image["table"] != "mbr":
+        raise Wrong(f"{where} [image]: table: found {image['table']!r}; allowed with boot 'rpi' is mbr")
+    for line in image.get("boot_files", []):
+        if line.count(":") != 1:
+            raise Wrong(f"{where} [image]: boot_files: found {line!r}; allowed is PACKAGE:FILES")
+    if image["boot"] == "u-boot" and not board.get("blob"):
+        raise Wrong(f"{where}: no [[blob]], which boot 'u-boot' needs")
+    first = TABLE_OCTETS[image["table"]]
     for blob in board.get("blob", []):
         table(f"{where} [[blob]]", BLOB, blob)
-        if blob["at"] % 512 or blob["at"] >= STATE_OCTETS:
-            raise Wrong(f"{where} [[blob]]: at {blob['at']}; allowed is a multiple of 512 below {STATE_OCTETS}")
+        if blob["at"] % SECTOR or not first <= blob["at"] < STATE_OCTETS:
+            raise Wrong(f"{where} [[blob]]: at: found {blob['at']}; allowed is a multiple of {SECTOR} from {first} on, "
+                        f"below {STATE_OCTETS}")
     return board
+
+
+def check_room(board, blobs):
+    """Wrong where one of the blobs, each (at, octets), reaches into the next or into the slots' state."""
+    where = f"boards/{board['name']}.toml"
+    ends = [at for at, _ in sorted(blobs)][1:] + [STATE_OCTETS]
+    for (at, octets), end in zip(sorted(blobs), ends):
+        if at + octets > end:
+            raise Wrong(f"{where} [[blob]]: at {at}: found {octets} octets; allowed is {end - at}, then something else begins")
 
 
 def load(name):

@@ -16,7 +16,9 @@ from pieces import MEBI, run
 
 ROOT = boards.ROOT
 HERE = ROOT / "image"
-WORK = ROOT / "target/image"
+# Packages as they were fetched, and the key that signs, are kept between builds; everything else is made anew in WORK.
+KEPT = ROOT / "target/image"
+WORK = pathlib.Path(os.environ.get("WAYPOST_IMAGE_WORK") or KEPT)
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 BOOTLOADERS = {"x86_64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "aarch64": ("systemd-bootaa64.efi", "BOOTAA64.EFI")}
 BOOT_OCTETS, SLOT_OCTETS, DATA_OCTETS = 96 * MEBI, 32 * MEBI, 64 * MEBI
@@ -66,11 +68,14 @@ def wanted_packages():
         wanted |= {(package, arch) for package in (*PROGRAMS, *LIBRARIES, "busybox-static", one["image"]["kernel"])}
         if one["image"]["boot"] in ("uefi", "u-boot"):
             wanted.add(("systemd-boot-efi", arch))
-        for blob in one.get("blob", []):
-            wanted.add((blob["package"], arch))
-        for line in one["image"].get("boot_files", []):
-            wanted.add((line.split(":")[0], arch))
+        wanted |= {(package, arch) for package in firmware_packages(one)}
     return wanted
+
+
+def firmware_packages(one):
+    """What a board's firmware comes from. Its licence goes along with it, on the boot partition."""
+    files = {line.split(":")[0] for line in one["image"].get("boot_files", [])}
+    return files | {blob["package"] for blob in one.get("blob", [])}
 
 
 def build(one, uncompressed):
@@ -89,6 +94,7 @@ def build(one, uncompressed):
     boot = boot_partition(one, work, fetched, kernel, when)
     pieces.ext4(work / "data.ext4", DATA_OCTETS, "waypost-data", when)
     blobs = [(blob["at"], (fetched.tree(blob["package"]) / blob["file"]).read_bytes()) for blob in one.get("blob", [])]
+    boards.check_room(one, [(at, len(octets)) for at, octets in blobs])
     image = work / f"waypost-{fact['version']}-{one['name']}.img"
     parts = [("boot", "boot", boot, BOOT_OCTETS), ("root-a", "root", root, SLOT_OCTETS), ("root-b", "root", None, SLOT_OCTETS),
              ("data", "root", work / "data.ext4", DATA_OCTETS)]
@@ -113,7 +119,7 @@ class Fetched:
     def tree(self, package):
         tree = WORK / "debian" / self.arch / package
         tree.mkdir(parents=True, exist_ok=True)
-        debian.unpack(package, self.arch, WORK / "debs", tree)
+        debian.unpack(package, self.arch, KEPT / "debs", tree)
         return tree
 
     def busybox(self):
@@ -251,6 +257,9 @@ def boot_partition(one, work, fetched, kernel, when):
     parameters = "panic=10 quiet loglevel=4 " + " ".join(f"console={name}" for name in one["image"]["console"])
     parameters = f"{parameters} {one['image'].get('parameters', '')}".strip()
     BOOT_WAYS[one["image"]["boot"]](one, boot, fetched, kernel, parameters)
+    for package in sorted(firmware_packages(one)):
+        (boot / "licences").mkdir(exist_ok=True)
+        (boot / "licences" / f"{package}.txt").write_bytes(debian.copyright_of(package, fetched.tree(package)))
     (boot / "README.txt").write_text((HERE / "boot/README.txt").read_text().replace("\n", "\r\n"))
     pieces.settle(boot, when)
     to = work / "boot.fat"
@@ -279,17 +288,23 @@ def raspberry(one, boot, fetched, kernel, parameters):
     copy_device_trees(one, kernel, boot)
     for line in one["image"].get("boot_files", []):
         package, files = line.split(":")
-        for path in sorted((fetched.tree(package)).glob(files)):
+        found = sorted(fetched.tree(package).glob(files))
+        if not found:
+            raise boards.Wrong(f"boards/{one['name']}.toml [image]: boot_files: {package} has no {files}")
+        for path in found:
             shutil.copy2(path, boot / path.name)
     (boot / "cmdline.txt").write_text(parameters + "\n")
-    (boot / "config.txt").write_text("arm_64bit=1\nkernel=vmlinuz\ninitramfs initrd.img followkernel\nenable_uart=1\n"
-                                     "upstream_kernel=1\nhdmi_force_hotplug=1\n")
+    settings = ["arm_64bit=1", "kernel=vmlinuz", "initramfs initrd.img followkernel", "enable_uart=1", "upstream_kernel=1",
+                "hdmi_force_hotplug=1", *one["image"].get("firmware_settings", [])]
+    (boot / "config.txt").write_text("\n".join(settings) + "\n")
 
 
 def copy_device_trees(one, kernel, to):
     trees = next((kernel / "usr/lib").glob("linux-image-*"))
     for name in one["image"].get("device_trees", []):
         place = to / (name if to.name == "dtb" else pathlib.PurePath(name).name)
+        if not (trees / name).is_file():
+            raise boards.Wrong(f"boards/{one['name']}.toml [image]: device_trees: {trees.name} has no {name}")
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(trees / name, place)
 
@@ -307,7 +322,7 @@ def state(good):
 def key_file():
     """The private key that signs updates: the one given, or one made at the first build, which stays with who builds."""
     given = os.environ.get("WAYPOST_UPDATE_KEY")
-    path = pathlib.Path(given) if given else WORK / "update-key.pem"
+    path = pathlib.Path(given) if given else KEPT / "update-key.pem"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         run("openssl", "genpkey", "-algorithm", "ed25519", "-out", path)

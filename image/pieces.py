@@ -29,6 +29,7 @@ def settle(tree, when):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & stat.S_IXUSR else 0o644)
             os.utime(path, (when, when))
+    tree.chmod(0o755)
     os.utime(tree, (when, when))
 
 
@@ -60,8 +61,10 @@ def cpio(tree):
 def squashfs(tree, to, when):
     """`tree` as a read-only file system; all of it is root's."""
     to.unlink(missing_ok=True)
+    # It refuses the variable beside the options, which say the same.
+    clock = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
     run("mksquashfs", tree, to, "-quiet", "-no-progress", "-all-root", "-comp", "xz", "-b", "262144", "-no-xattrs",
-        "-mkfs-time", when, "-all-time", when, "-processors", 1)
+        "-mkfs-time", when, "-all-time", when, "-processors", 1, env=clock)
 
 
 def fat(tree, to, size, when):
@@ -69,9 +72,11 @@ def fat(tree, to, size, when):
     to.unlink(missing_ok=True)
     with to.open("wb") as image:
         image.truncate(size)
-    clock = {"SOURCE_DATE_EPOCH": str(when), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1"}
+    # A clock that stands still for mmd; NO_FAKE_STAT, as mcopy takes the files' own times, which faketime would shift as well.
+    clock = {"SOURCE_DATE_EPOCH": str(when), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TZ": "UTC", "MTOOLS_SKIP_CHECK": "1",
+             "NO_FAKE_STAT": "1"}
+    faked = ["faketime", "-f", stamp(when)]
     run("mkfs.vfat", "--invariant", "-F", 32, "-n", "WAYPOST", "-i", "57415950", to)
-    faked = ["faketime", "-f", f"@{stamp(when)}"] if shutil.which("faketime") else []
     for path in sorted(tree.rglob("*")):
         name = f"::{path.relative_to(tree)}"
         if path.is_dir():

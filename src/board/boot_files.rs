@@ -135,9 +135,7 @@ async fn take_configuration(board: &Board) -> io::Result<()> {
     board.sys.replace(&format!("{KEPT}/waypost.json.before"), before.into_bytes()).await?;
     keep(board, with_listeners(theirs)).await?;
     let blank = serde_json::to_string_pretty(&blank).map_err(io::Error::other)?;
-    let length = text.len();
-    write(board, "waypost.json", " ".repeat(length)).await?;
-    remove(board, "waypost.json").await?;
+    wipe(board, "waypost.json", text.len()).await?;
     write(board, "waypost-taken.json", blank).await?;
     board.sys.log.line("event=configuration-taken-over");
     let _there_may_be_none = board.sys.disk.remove(&format!("{BOOT}/{PROBLEM}")).await;
@@ -205,6 +203,14 @@ async fn reset_all(board: &Board) -> io::Result<()> {
 async fn write(board: &Board, name: &str, text: String) -> io::Result<()> {
     let file = board.sys.disk.open(&format!("{BOOT}/{name}"), Open::Replace).await?;
     file.write_sync(0, text.into_bytes()).await.map(drop)
+}
+
+/// Its octets are overwritten where they are: a file that is only removed is still on the card.
+async fn wipe(board: &Board, name: &str, length: usize) -> io::Result<()> {
+    let file = board.sys.disk.open(&format!("{BOOT}/{name}"), Open::Write).await?;
+    file.write_sync(0, vec![b' '; length]).await?;
+    drop(file);
+    remove(board, name).await
 }
 
 async fn remove(board: &Board, name: &str) -> io::Result<()> {

@@ -19,15 +19,19 @@ async fn floor(board: &Board) -> u64 {
     let kept = board.text(&format!("{KEPT}/clock")).await;
     let kept: u64 = kept.trim().parse().unwrap_or(0);
     // What was written by a clock gone wild would keep the right time out for ever.
-    let wild = board.facts.built + limits::BOARD_CLOCK_AHEAD.as_secs();
-    board.facts.built.max(if kept > wild { 0 } else { kept })
+    board.facts.built.max(if kept > ceiling(board) { 0 } else { kept })
 }
 
-/// At the start: a clock that is behind what is known to be past is no clock.
+/// No date beyond this is believed.
+fn ceiling(board: &Board) -> u64 {
+    board.facts.built.saturating_add(limits::BOARD_CLOCK_AHEAD.as_secs())
+}
+
+/// At the start: a clock that is behind what is known to be past is no clock, nor is one that is
+/// beyond what can be: some that count two digits of the year come up in 2070.
 pub async fn begin(board: &Board) {
     let date = board.machine.date();
-    let floor = floor(board).await;
-    if is_before(date, floor) {
+    if is_before(date, floor(board).await) || !is_before(date, ceiling(board)) {
         let uptime = i64::try_from(board.sys.clock.now().0).unwrap_or(0) * 1000;
         if date > uptime + 3600 * MICROS
             && let Err(error) = board.machine.set_date(uptime)
@@ -174,9 +178,8 @@ async fn ask_one(board: &Board, server: SocketAddr) -> Result<Offset, String> {
 async fn set(board: &Board, offset: i64) -> Result<String, String> {
     let date = board.machine.date().saturating_add(offset);
     let floor = floor(board).await;
-    let ceiling = board.facts.built + limits::BOARD_CLOCK_AHEAD.as_secs();
     let shown = Wall(u64::try_from(date / MICROS).unwrap_or(0));
-    if is_before(date, floor) || !is_before(date, ceiling) {
+    if is_before(date, floor) || !is_before(date, ceiling(board)) {
         return Err(format!("The time servers say {shown}, which cannot be."));
     }
     let step = limits::BOARD_CLOCK_STEP.as_micros().try_into().unwrap_or(i64::MAX);

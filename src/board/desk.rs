@@ -2,7 +2,7 @@
 //!
 //! `{"do": "tell"}` · `{"do": "update"}` · `{"do": "restart"}` · `{"do": "network", "text": "…"}`. An answer has `error`, in words for a person, or what was asked.
 
-use super::{Board, KEPT, RELAY, SOCKET, network, slots::Slot, update};
+use super::{Board, KEPT, RELAY, SOCKET, network, service, slots::Slot, update};
 use crate::{limits, sys::Stream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
@@ -104,6 +104,7 @@ fn restart(board: &Rc<Board>, why: &str) {
     let board = board.clone();
     board.sys.clone().spawn(async move {
         board.sys.sleep(Duration::from_secs(1)).await;
+        service::end(&board).await;
         board.command(&["reboot"]).await;
     });
 }

@@ -84,6 +84,10 @@ pub struct Board {
     pub now: RefCell<Now>,
     /// Raised when something of it has changed that a person sees.
     pub changed: Signal,
+    /// Raised when the board is to start anew: the relay ends first.
+    pub over: Signal,
+    /// Raised when the relay has.
+    pub ended: Signal,
 }
 
 /// What changes.
@@ -202,6 +206,8 @@ pub async fn keep(sys: Sys, machine: Rc<dyn Machine>) -> Result<(), String> {
         slot,
         now: RefCell::default(),
         changed: Signal::default(),
+        over: Signal::default(),
+        ended: Signal::default(),
     });
     match board.slots.read().await {
         Ok(state) => board.now.borrow_mut().state = state,

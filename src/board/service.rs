@@ -35,6 +35,10 @@ pub async fn keep(board: Rc<Board>) {
             Ok(relay) => run(&board, relay).await,
             Err(error) => (-1, format!("it cannot be started: {error}")),
         };
+        if board.over.count() > 0 {
+            board.ended.raise();
+            return std::future::pending().await;
+        }
         let lived = board.sys.clock.now().since(begun);
         quick = if lived > limits::BOARD_RELAY_STEADY { 0 } else { quick + 1 };
         ended(&board, code, &words).await;
@@ -59,10 +63,31 @@ fn start(board: &Board) -> std::io::Result<Box<dyn Program>> {
     board.machine.start(&Command { words, environment, user: Some(USER) })
 }
 
+/// Let the relay write down what it has only in memory, before the board starts anew.
+pub async fn end(board: &Board) {
+    board.over.raise();
+    board.sys.within(limits::BOARD_END_WAIT, board.ended.past(0)).await;
+}
+
 /// Until it ends: its exit code and its last lines.
 async fn run(board: &Board, mut relay: Box<dyn Program>) -> (i32, String) {
     let mut last = VecDeque::new();
-    while let Some(line) = relay.line().await {
+    loop {
+        let asked = async {
+            board.over.past(0).await;
+            None
+        };
+        let heard = async { Some(relay.line().await) };
+        let line = match asked.or(heard).await {
+            Some(Some(line)) => line,
+            Some(None) => break,
+            None => {
+                relay.end();
+                // To its end, however much it still says.
+                while relay.line().await.is_some() {}
+                break;
+            }
+        };
         if let Some((_, code)) = line.split_once("#setup=") {
             board.now.borrow_mut().setup_code = Some(code.trim().to_owned());
             board.changed.raise();
@@ -106,6 +131,7 @@ fn brief(words: &str) -> String {
 pub async fn watch(board: Rc<Board>) {
     let watchdog = board.sys.disk.open(WATCHDOG, Open::Write).await.ok();
     let mut since: Option<crate::time::Instant> = None;
+    let mut card = Card { was_good: !is_read_only(&board).await, failed: None };
     let mut good = board.sys.clock.now();
     let begun = good;
     loop {
@@ -123,6 +149,7 @@ pub async fn watch(board: Rc<Board>) {
         if serves {
             look_at_setup(&board).await;
         }
+        card.look(&board).await;
         let trial = board.now.borrow().state.trial == Some(board.slot);
         if trial {
             let steady = since.is_some_and(|since| now.since(since) >= limits::BOARD_TRIAL_SERVES);
@@ -145,6 +172,46 @@ pub async fn watch(board: Rc<Board>) {
         let wait = if serves { limits::BOARD_LOOK_EVERY } else { Duration::from_secs(1) };
         board.sys.sleep(wait).await;
     }
+}
+
+/// The data partition while the board runs: the kernel makes it read-only when the card fails.
+struct Card {
+    /// It took writes at the start: then checking it again may help. Else that has been tried.
+    was_good: bool,
+    failed: Option<crate::time::Instant>,
+}
+
+impl Card {
+    async fn look(&mut self, board: &Board) {
+        if !self.was_good || !is_read_only(board).await {
+            return;
+        }
+        let now = board.sys.clock.now();
+        if self.failed.is_none() {
+            board.trouble(
+                "The card failed while it was written, and takes nothing now. The board starts \
+                 anew in ten minutes, to check and mend it. If this comes again, the card is worn \
+                 out.",
+            );
+        }
+        if now.since(*self.failed.get_or_insert(now)) > limits::BOARD_CARD_PATIENCE {
+            self.was_good = false;
+            end(board).await;
+            board.command(&["reboot"]).await;
+        }
+    }
+}
+
+async fn is_read_only(board: &Board) -> bool {
+    is_read_only_in(&board.text("/proc/mounts").await)
+}
+
+fn is_read_only_in(mounts: &str) -> bool {
+    let data = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let options = data.filter(|fields| fields.get(1) == Some(&"/data")).last();
+    options
+        .and_then(|fields| fields.get(3).copied())
+        .is_some_and(|options| options.split(',').any(|option| option == "ro"))
 }
 
 fn steady_enough(since: Option<crate::time::Instant>, now: crate::time::Instant) -> bool {
@@ -259,6 +326,17 @@ mod tests {
     fn the_relay_rests_longer_each_time_it_ends_soon() {
         let waits = [0, 1, 2, 3, 4, 6, 7, 8, 100].map(|quick| backoff(quick).as_secs());
         assert_eq!(waits, [1, 1, 2, 4, 8, 32, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_data_partition_that_the_kernel_gave_up_is_seen() {
+        let mounts = |options: &str| {
+            format!("/dev/vda2 / squashfs ro,relatime 0 0\n/dev/vda4 /data ext4 {options} 0 0\n")
+        };
+        assert!(!is_read_only_in(&mounts("rw,noatime,errors=remount-ro")));
+        assert!(is_read_only_in(&mounts("ro,noatime,errors=remount-ro")));
+        assert!(is_read_only_in(&mounts("noatime,ro")));
+        assert!(!is_read_only_in(""));
     }
 
     #[test]

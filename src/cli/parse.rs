@@ -35,8 +35,8 @@ impl From<lexopt::Error> for Usage {
 
 /// Commands and their first words.
 const COMMANDS: &[&str] = &[
-    "run", "board", "queue", "trace", "check", "health", "send", "sendmail", "user", "login", "dkim",
-    "config", "update", "version", "help", "mailq",
+    "run", "board", "queue", "trace", "check", "health", "send", "sendmail", "user", "login",
+    "dkim", "config", "update", "version", "help", "mailq",
 ];
 const OPTIONS: &str = "--data DIR, --config FILE, --json, --password-stdin, --no-password, \
                        --selector NAME, --code, --help";

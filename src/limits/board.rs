@@ -37,6 +37,10 @@ pub const BOARD_LOOK_WAIT: Duration = Duration::from_secs(4);
 pub const BOARD_WATCHDOG_PATIENCE: Duration = Duration::from_mins(5);
 /// A relay that has run for so long did not fail at its start.
 pub const BOARD_RELAY_STEADY: Duration = Duration::from_mins(1);
+/// How long after the card has failed the board starts anew.
+pub const BOARD_CARD_PATIENCE: Duration = Duration::from_mins(10);
+/// How long the relay may take to end before the board starts anew.
+pub const BOARD_END_WAIT: Duration = Duration::from_secs(15);
 /// Longest rest before the relay is started again.
 pub const BOARD_RELAY_PATIENCE: Duration = Duration::from_mins(1);
 /// How long a new root must serve until it is kept.

@@ -69,7 +69,7 @@ impl Keeper {
         if self.socket.is_none() {
             return Err("This is no board that runs an image of Waypost.".into());
         }
-        if at + octets.len() as u64 > limits::BOARD_UPDATE_BYTES {
+        if at.saturating_add(octets.len() as u64) > limits::BOARD_UPDATE_BYTES {
             return Err("The file is too large for an update.".into());
         }
         let failed = |error: io::Error| format!("The update cannot be stored: {error}.");
@@ -85,5 +85,76 @@ impl Keeper {
     /// What was put together is of no use any more.
     pub async fn forget_update(&self, sys: &Sys) {
         let _there_may_be_none = sys.disk.remove(UPDATE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::linux::{self, Executor, tests::Scratch};
+
+    /// A board whose keeper answers this; `None` is one that hangs up.
+    fn board(answer: Option<&'static str>) -> (Sys, Executor, Keeper, Scratch) {
+        let scratch = Scratch::new();
+        let (sys, executor) = linux::world(scratch.path()).unwrap();
+        let door = sys.net.listen_local("keeper.sock").unwrap();
+        sys.spawn(async move {
+            while let Ok(mut peer) = door.accept().await {
+                let mut asked = [0; 512];
+                let heard = peer.read(&mut asked).await.unwrap();
+                assert!(asked[..heard].ends_with(b"\n"), "one line");
+                if let Some(answer) = answer {
+                    peer.write_all(answer.as_bytes()).await.unwrap();
+                }
+                peer.close().await.unwrap();
+            }
+        });
+        (sys, executor, Keeper { socket: Some("keeper.sock".into()) }, scratch)
+    }
+
+    fn troubles(board: &(Sys, Executor, Keeper, Scratch)) -> Vec<String> {
+        let (sys, executor, keeper, _) = board;
+        executor.run(keeper.troubles(sys)).into_iter().map(|problem| problem.words).collect()
+    }
+
+    #[test]
+    fn the_boards_troubles_are_the_relays_too() {
+        let told = "{\"troubles\": [\"The card is full.\", \"It is hot.\"]}\n";
+        assert_eq!(troubles(&board(Some(told))), ["The card is full.", "It is hot."]);
+        assert!(troubles(&board(Some("{}\n"))).is_empty());
+        assert!(troubles(&board(Some("nonsense"))).is_empty());
+        assert!(troubles(&board(None)).is_empty());
+        let (sys, executor, mut keeper, scratch) = board(None);
+        keeper.socket = Some("nobody.sock".into());
+        let board = (sys, executor, keeper, scratch);
+        assert!(troubles(&board)[0].starts_with("The board does not answer: "));
+        let (sys, executor, mut keeper, scratch) = board;
+        keeper.socket = None;
+        assert!(troubles(&(sys, executor, keeper, scratch)).is_empty(), "this is no board");
+    }
+
+    #[test]
+    fn an_update_is_put_together_without_gaps_and_within_its_bound() {
+        let (sys, executor, mut keeper, scratch) = board(None);
+        let send = |keeper: &Keeper, at, octets: &[u8]| {
+            executor.run(keeper.update_part(&sys, at, octets.to_vec()))
+        };
+        send(&keeper, 0, b"first").unwrap();
+        send(&keeper, 5, b" second").unwrap();
+        let path = scratch.path().join(UPDATE);
+        assert_eq!(std::fs::read(&path).unwrap(), b"first second");
+        let gap = send(&keeper, 20, b"x").unwrap_err();
+        assert_eq!(gap, "A part of the update is missing: send it again.");
+        assert!(
+            send(&keeper, limits::BOARD_UPDATE_BYTES - 1, b"x").unwrap_err().contains("missing")
+        );
+        assert!(send(&keeper, limits::BOARD_UPDATE_BYTES, b"x").unwrap_err().contains("too large"));
+        assert!(send(&keeper, u64::MAX, b"x").unwrap_err().contains("too large"));
+        send(&keeper, 0, b"anew").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"anew");
+        executor.run(keeper.forget_update(&sys));
+        assert!(!path.exists());
+        keeper.socket = None;
+        assert!(send(&keeper, 0, b"x").unwrap_err().contains("no board"));
     }
 }

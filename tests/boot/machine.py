@@ -16,6 +16,8 @@ WORK = os.environ.get("BOOT_WORK", "/tmp/waypost-boot")
 EMULATORS = {"x86_64": "qemu-system-x86_64", "aarch64": "qemu-system-aarch64"}
 # Where the guest finds this machine (QEMU's user network).
 HOST = "10.0.2.2"
+# It comes from there too, as the gateway, which a relay does not trust by itself.
+NETWORK = "10.0.2.0/24"
 MEMORY_MEBIBYTES = 256
 MEDIUM_OCTETS = 2 << 30
 PORTS = iter(range(18100, 18900))

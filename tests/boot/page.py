@@ -34,6 +34,7 @@ class Page:
 
     def set_up(self):
         self.token = self.done("POST", "/api/setup", {"code": self.board.setup_code(), "password": PASSWORD})["token"]
+        self.configure(trusted=[machine.NETWORK])
         return self
 
     def log_in(self):

@@ -95,7 +95,7 @@ def clock(ahead=0.0):
     """A time server (RFC 4330) that is `ahead` seconds off."""
     def answer(asked):
         now = time.time() + ahead + SECONDS_1900_TO_1970
-        stamp = struct.pack(">II", int(now), int(now % 1 * 2**32))
+        stamp = struct.pack(">II", int(now) & 0xFFFFFFFF, int(now % 1 * 2**32))
         return struct.pack(">BBbb", 0x24, 2, 6, -20) + bytes(8) + b"TEST" + stamp + asked[40:48] + stamp + stamp
     return Datagrams(answer)
 

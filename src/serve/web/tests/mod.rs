@@ -3,6 +3,7 @@
 
 mod access;
 mod assets;
+mod board;
 mod bounds;
 mod openapi;
 mod relay;

@@ -67,11 +67,15 @@ pub(super) fn row() -> Row {
 }
 
 /// What a keeper tells.
-const BOARD: &str = r#"{"board": "x86-64-uefi", "title": "HOSTILE", "architecture": "x86_64",
-    "version": "0.1.0", "built": 1764200000, "slot": "a", "trial": false, "outcome": "new",
-    "updating": false, "name": "waypost.local", "addresses": ["192.0.2.1"], "network": "HOSTILE",
-    "clock": "By time servers.", "clock_is_set": true, "memory_octets": 250000000, "free_octets": 190000000, "last_words": "HOSTILE",
-    "troubles": ["HOSTILE"]}"#;
+fn board() -> serde_json::Value {
+    serde_json::json!({
+        "board": "x86-64-uefi", "title": HOSTILE, "architecture": "x86_64", "version": "0.1.0",
+        "built": 1_764_200_000, "slot": "a", "trial": false, "outcome": HOSTILE, "updating": false,
+        "name": "waypost.local", "addresses": ["192.0.2.1"], "network": HOSTILE,
+        "clock": HOSTILE, "clock_is_set": true, "memory_octets": 250_000_000,
+        "free_octets": 190_000_000, "last_words": HOSTILE, "troubles": [HOSTILE]
+    })
+}
 
 impl Office for Relay {
     fn status(&self) -> Pending<'_, Status> {
@@ -190,7 +194,7 @@ impl Office for Relay {
     fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>> {
         let asked: serde_json::Value = serde_json::from_str(question).unwrap();
         let answer = match asked["do"].as_str() {
-            Some("tell") => BOARD.replace("HOSTILE", "<b onload=alert(1)>"),
+            Some("tell") => board().to_string(),
             Some("update") => r#"{"version": "0.2.0"}"#.into(),
             Some("network") if asked["text"] == "bad" => r#"{"error": "network, line 1"}"#.into(),
             _ => "{}".into(),

@@ -1,0 +1,346 @@
+"""Boards: their files are right, and wrong ones are told; their images are what each board's firmware asks for; and what an
+emulator has of a board without one of its own is started: the Raspberry Pi's kernel, and U-Boot from the media it reads.
+
+WAYPOST_BIN is not read here: each board takes the relay of its target where one is built, and says so where none is."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+
+import machine
+from machine import ROOT, Machine
+
+sys.path.append(os.path.join(ROOT, "image/package"))
+import board as rules  # noqa: E402 (machine.py says where it is)
+import inside  # noqa: E402
+from inside import MEBI  # noqa: E402
+
+IMAGES = os.path.join(machine.WORK, "images")
+
+
+def case(function):
+    function.is_case = True
+    return function
+
+
+# ---- The files ----
+
+
+def told(change, words):
+    """A board with something changed is refused, in these words."""
+    one = json.loads(json.dumps(RIGHT))
+    change(one)
+    try:
+        rules.check("wrong", one)
+    except rules.Wrong as error:
+        assert words in str(error), "%s\nis not in: %s" % (words, error)
+        return
+    raise AssertionError("taken, though: " + words)
+
+
+RIGHT = {
+    "title": "A board", "architecture": "aarch64", "target": "aarch64-unknown-linux-musl", "evidence": "structural", "clock": False,
+    "sources": ["a datasheet"], "budget": {"binary_octets": 1, "image_octets": 1, "memory_octets": 1},
+    "image": {"boot": "u-boot", "table": "mbr", "medium": ["card"], "console": ["ttyS0"], "kernel": "linux", "device_trees": ["a.dtb"]},
+    "blob": [{"package": "u-boot", "file": "u-boot.bin", "at": 8192, "source": "its installer"}],
+}
+
+
+def change(path, *value):
+    """Puts `value` at the path, or takes away what is there."""
+    def act(one):
+        *way, last = path.split("/")
+        for name in way:
+            one = one[int(name) if name.isdigit() else name]
+        if value:
+            one[last] = value[0]
+        else:
+            del one[last]
+    return act
+
+
+@case
+def every_board_file_is_right_and_a_wrong_one_is_told_what_was_found_and_what_is_allowed(used):
+    names = rules.names()
+    for name in names:
+        rules.load(name)
+    rules.check("right", RIGHT)
+    told(change("colour", "red"), "boards/wrong.toml: found 'colour'; allowed is title, architecture, target")
+    told(change("image/colour", "red"), "boards/wrong.toml [image]: found 'colour'; allowed is boot, table")
+    told(change("budget/colour", 1), "boards/wrong.toml [budget]: found 'colour'; allowed is binary_octets")
+    told(change("blob/0/colour", 1), "boards/wrong.toml [[blob]]: found 'colour'; allowed is package, file, at, source")
+    told(change("title"), "boards/wrong.toml: title is missing")
+    told(change("image/console"), "boards/wrong.toml [image]: console is missing")
+    told(change("budget/image_octets"), "boards/wrong.toml [budget]: image_octets is missing")
+    told(change("clock", "no"), "boards/wrong.toml: clock: found 'no'; allowed is a flag")
+    told(change("title", ""), "boards/wrong.toml: title: found ''; allowed is a text")
+    told(change("target", "two words"), "boards/wrong.toml: target: found 'two words'; allowed is a word")
+    told(change("sources", "a book"), "boards/wrong.toml: sources: found 'a book'; allowed is a words")
+    told(change("budget/binary_octets", True), "boards/wrong.toml [budget]: binary_octets: found True; allowed is a count")
+    told(change("image", []), "boards/wrong.toml: image: found []; allowed is a dict")
+    told(change("sources", []), "boards/wrong.toml: sources is empty")
+    told(change("architecture", "vax"), "boards/wrong.toml: architecture: found 'vax'; allowed is aarch64, armv7, i686")
+    told(change("evidence", "sure"), "boards/wrong.toml: evidence: found 'sure'; allowed is booted, kernel booted, self-test, structural")
+    told(change("image/boot", "lilo"), "boards/wrong.toml [image]: boot: found 'lilo'; allowed is rpi, u-boot, uefi")
+    told(change("image/table", "bsd"), "boards/wrong.toml [image]: table: found 'bsd'; allowed is gpt, mbr")
+    told(change("image"), "boards/wrong.toml: blob without [image]")
+    told(lambda one: (one.pop("image"), one.pop("blob")), "boards/wrong.toml: neither [image] nor packages")
+    told(change("evidence", "booted"), "boards/wrong.toml: 'booted' without [qemu]: by which machine?")
+    told(change("qemu", {"machine": "virt"}), "boards/wrong.toml [qemu]: disk is missing")
+    told(change("blob/0/at", 8000), "[[blob]]: at: found 8000; allowed is a multiple of 512 from 512 on, below 15728640")
+    told(change("blob/0/at", 15 * MEBI), "[[blob]]: at: found 15728640; allowed is a multiple of 512 from 512 on, below 15728640")
+    told(change("image/table", "gpt"), "[[blob]]: at: found 8192; allowed is a multiple of 512 from 17408 on")
+    told(change("blob"), "boards/wrong.toml: no [[blob]], which boot 'u-boot' needs")
+    told(change("image/device_trees"), "boards/wrong.toml [image]: device_trees is missing, which boot 'u-boot' needs")
+    told(change("image/boot", "rpi"), "boards/wrong.toml [image]: boot_files is missing, which boot 'rpi' needs")
+    told(lambda one: one["image"].update(boot="rpi", boot_files=["firmware"]), "boot_files: found 'firmware'; allowed is PACKAGE:FILES")
+    told(lambda one: one["image"].update(boot="rpi", boot_files=["a:b"], table="gpt"), "table: found 'gpt'; allowed with boot 'rpi' is mbr")
+    board = {**RIGHT, "name": "wrong"}
+    rules.check_room(board, [(8192, 32768), (40960, 1)])
+    for blobs, words in [([(8192, 32769), (40960, 1)], "[[blob]]: at 8192: found 32769 octets; allowed is 32768"),
+                         ([(15 * MEBI - 512, 513)], "[[blob]]: at 15728128: found 513 octets; allowed is 512")]:
+        try:
+            rules.check_room(board, blobs)
+            raise AssertionError("taken, though: " + words)
+        except rules.Wrong as error:
+            assert words in str(error), error
+    return "%d boards" % len(names)
+
+
+@case
+def a_board_without_an_image_takes_packages_that_scripts_package_makes(used):
+    import deb
+    import ipk
+    import oci
+    import tarball
+    from release import Release
+    from targets import TARGETS
+    release = Release(root=rules.ROOT, version="VERSION", date=0, maintainer="Nobody <nobody@waypost.invalid>")
+    count = 0
+    for name in rules.names():
+        one = rules.load(name)
+        if "image" in one:
+            continue
+        target = TARGETS[one["target"]]
+        made = {**tarball.build(release, target, b""), **deb.build(release, target, b""), **ipk.build(release, target, b""),
+                **deb.build_mta(release), **oci.build(release, {target: b""})}
+        for package in one["packages"]:
+            assert package in made, "%s: %s; scripts/package makes %s" % (name, package, ", ".join(sorted(made)))
+            count += 1
+    return "%d packages" % count
+
+
+# ---- The images ----
+
+
+def relay(one):
+    """The relay of the board's target, or a stand-in as large as it may be; and what to say of that."""
+    path = os.path.join(ROOT, "target", one["target"], "release/waypost")
+    with LOCK:
+        os.makedirs(IMAGES, exist_ok=True)
+        # A copy for the whole run: it may be built anew meanwhile.
+        kept = os.path.join(IMAGES, ("relay-%s-%d" if os.path.isfile(path) else "stand-in-%s-%d") % (one["target"], os.getpid()))
+        if os.path.isfile(kept):
+            pass
+        elif os.path.isfile(path):
+            shutil.copy(path, kept)
+        else:
+            with open(kept, "wb") as f:
+                # As hard to compress as a program is: by about a half.
+                for n in range(one["budget"]["binary_octets"] // 64):
+                    f.write(hashlib.sha256(b"%d" % n).digest() + bytes(32))
+            os.chmod(kept, 0o755)
+    return kept, "" if os.path.isfile(path) else "a stand-in for the relay"
+
+
+LOCK, BUILT = threading.Lock(), {}
+
+
+def build(name, work=IMAGES, **more):
+    """Makes the image. Tells its folder, the relay in it, and what to say of that."""
+    binary, words = relay(rules.load(name))
+    # One key and one date for all images of a run, as one commit has.
+    environment = {**os.environ, "WAYPOST_IMAGE_WORK": work, "WAYPOST_BIN": binary, "SOURCE_DATE_EPOCH": "1790000000",
+                   "WAYPOST_UPDATE_KEY": key()}
+    done = subprocess.run([os.path.join(ROOT, "scripts/image"), name, "--uncompressed"], env=environment, capture_output=True,
+                          timeout=400, check=False, **more)
+    assert done.returncode == 0, "%s: %s" % (name, done.stderr.decode(errors="replace")[-2000:])
+    return os.path.join(work, name), binary, words
+
+
+def key():
+    path = os.path.join(IMAGES, "key.pem")
+    with LOCK:
+        os.makedirs(IMAGES, exist_ok=True)
+        if not os.path.isfile(path):
+            subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", path], check=True)
+    return path
+
+
+def two_at_a_time(function, *words):
+    with concurrent.futures.ThreadPoolExecutor(2) as workers:
+        return list(workers.map(function, *words))
+
+
+def built(names):
+    """The folders of the boards' images and their relays, made once in a run."""
+    missing = [name for name in names if name not in BUILT]
+    BUILT.update(zip(missing, two_at_a_time(build, missing)))
+    return [BUILT[name] for name in names]
+
+
+def image_of(folder):
+    return os.path.join(folder, next(name for name in os.listdir(folder) if name.endswith(".img")))
+
+
+@case
+def every_image_is_laid_out_as_its_board_says_and_has_all_that_its_start_needs(used):
+    names = [name for name in rules.names() if "image" in rules.load(name)]
+    return "; ".join(two_at_a_time(looked_into, names, built(names)))
+
+
+def looked_into(name, made):
+    folder, binary, words = made
+    one, image = rules.load(name), image_of(folder)
+    try:
+        inside.partitions(one, image)
+        inside.blobs(one, image, os.path.join(IMAGES, "debian"))
+        inside.slots(image, os.path.join(folder, "state"))
+        inside.boot_partition(one, image, folder)
+        inside.initramfs(folder)
+        inside.root(one, image, folder, binary)
+        return "%s %.1f MB%s" % (name, inside.compressed(one, image) / 1e6, " with " + words if words else "")
+    except AssertionError as error:
+        raise AssertionError("%s: %s" % (name, error)) from error
+
+
+@case
+def the_same_image_made_twice_is_the_same_octets(used):
+    """Elsewhere, at another time, by somebody with another umask."""
+    folder, _, _ = built(["x86-64-uefi"])[0]
+    time.sleep(2.1)
+    other = os.path.join(machine.WORK, "images-again")
+    try:
+        again, _, _ = build("x86-64-uefi", other, umask=0o002)
+        sums = [digests(place) for place in (folder, again)]
+        assert sums[0] == sums[1] and len(sums[0]) == 2, sums
+        return next(value for name, value in sums[0].items() if name.endswith(".img"))
+    finally:
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def digests(folder):
+    found = {}
+    for name in os.listdir(folder):
+        if name.endswith((".img", ".update")):
+            with open(os.path.join(folder, name), "rb") as f:
+                found[name] = hashlib.file_digest(f, "sha256").hexdigest()
+    return found
+
+
+# ---- Starts ----
+
+
+class Emulated(Machine):
+    """A medium in a machine that loads something other than the board's firmware. `words`: what QEMU is told of that."""
+
+    def __init__(self, name, title, words, medium_octets):
+        medium = os.path.join(machine.WORK, title + ".img")
+        super().__init__(name, title, medium)
+        subprocess.run(["cp", "--sparse=always", image_of(built([name])[0][0]), medium], check=True)
+        os.truncate(medium, medium_octets)
+        self.words = words
+
+    def command(self):
+        forwards = "".join(",hostfwd=tcp:127.0.0.1:%d-:%d" % (own, guest) for guest, own in self.ports.items())
+        return ["qemu-system-aarch64", "-accel", "tcg", "-display", "none", "-monitor", "none", "-no-reboot",
+                "-netdev", "user,id=net" + forwards, *self.words(self)]
+
+    def serial_words(self):
+        return ["-chardev", "file,id=serial,path=%s" % self.serial_file()]
+
+
+def raspi3b(self):
+    """QEMU loads what the firmware would have loaded. Its first serial line is the PL011, which on the board is Bluetooth's.
+
+    Its watchdog resets when it is started, so the driver's start is left out: the keeper gets on with softdog."""
+    boot = os.path.join(built([self.board["name"]])[0][0], "boot")
+    with open(os.path.join(boot, "cmdline.txt")) as f:
+        parameters = f.read().strip() + " initcall_blacklist=bcm2835_wdt_driver_init"
+    return ["-machine", self.board["qemu"]["machine"], "-kernel", os.path.join(boot, "vmlinuz"), "-append", parameters,
+            "-initrd", os.path.join(boot, "initrd.img"), "-dtb", os.path.join(boot, "bcm2837-rpi-3-b.dtb"),
+            "-drive", "if=%s,format=raw,file=%s" % (self.board["qemu"]["disk"], self.medium),
+            "-device", self.board["qemu"]["net"] + ",netdev=net", *self.serial_words(), "-serial", "null", "-serial", "chardev:serial"]
+
+
+@case
+def the_kernel_of_a_Raspberry_Pi_3_starts_finds_the_card_and_serves(used):
+    # QEMU takes cards only of a power of two.
+    one = Emulated("raspberry-pi-3", "raspi3b", raspi3b, 512 * MEBI)
+    used.append(one)
+    stand_in = built(["raspberry-pi-3"])[0][2]
+    one.up()
+    if stand_in:
+        # The root's own start, which mounts the data partition: then init calls the relay, which is none.
+        one.until(lambda: "/usr/bin/waypost: line 1:" in one.serial(), 150, "call of the relay")
+        took = time.monotonic() - one.began
+        one.cut()
+        with open(one.medium, "rb") as f:
+            table = f.read(512)
+        # The fourth partition of an MBR: its size stands 12 octets into its entry.
+        sectors = int.from_bytes(table[446 + 3 * 16 + 12:446 + 3 * 16 + 16], "little")
+        assert sectors * 512 == (512 - 176) * MEBI, "%d sectors of data" % sectors
+        return "%.0f s to the root and the grown data partition; with %s, so no banner" % (took, stand_in)
+    took = one.serves(240)
+    assert one.setup_code()
+    one.cut()
+    return "%.0f s to the banner and the page" % took
+
+
+def virt(self):
+    """U-Boot as its own package has it for this machine, of the same version as the boards', which reads the same media."""
+    debian = os.path.join(IMAGES, "u-boot-qemu")
+    return ["-machine", "virt", "-cpu", "cortex-a57", "-m", "1024", "-bios", os.path.join(debian, "usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+            "-drive", "if=none,id=medium,format=raw,file=%s" % self.medium, "-device", "virtio-blk-pci,drive=medium",
+            *self.serial_words(), "-serial", "chardev:serial"]
+
+
+def from_u_boot(used, name):
+    import debian
+    debian.unpack("u-boot-qemu", "arm64", rules.ROOT / "target/image/debs", machine_folder())
+    one = Emulated(name, "u-boot-" + name, virt, 512 * MEBI)
+    used.append(one)
+    # The serial line of this machine is another than the board's.
+    entry = one.boot("mtype", "::loader/entries/waypost.conf")
+    options = next(line for line in entry.splitlines() if line.startswith("options "))
+    one.put("loader/entries/waypost.conf", entry.replace(options, "options console=ttyAMA0 ignore_loglevel"))
+    one.up()
+    one.until(lambda: "Run /init as init process" in one.serial(), 120, "start of the initramfs")
+    said = one.serial()
+    assert "U-Boot 2023.01" in said and "BOOTAA64.EFI" in said.upper(), said[-3000:]
+    took = time.monotonic() - one.began
+    one.cut()
+    return took
+
+
+def machine_folder():
+    folder = rules.pathlib.Path(IMAGES) / "u-boot-qemu"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@case
+def U_Boot_starts_the_kernel_from_the_media_of_boards_that_have_it(used):
+    """One with an MBR, one with a GPT. The boards' own U-Boots are in no emulator here."""
+    return ", ".join("%s %.0f s to the initramfs" % (name, from_u_boot(used, name)) for name in ("pine64", "rock64"))
+
+
+if __name__ == "__main__":
+    import run
+    run.MODULES = [sys.modules["__main__"]]
+    sys.exit(run.main(sys.argv[1:]))

@@ -1,6 +1,8 @@
 """Makes a board's image, and the update for boards that run one. See image/README.md."""
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -46,7 +48,7 @@ def main():
         if call.what == "boards":
             for name in boards.names():
                 one = boards.load(name)
-                print(f"{name:16} {one['evidence']:14} {one['title']}")
+                print(f"{name:21} {one['evidence']:14} {one['title']}")
         elif call.what == "check":
             print(f"{len([boards.load(name) for name in boards.names()])} boards are right")
         elif call.what == "pin":
@@ -87,7 +89,7 @@ def build(one, uncompressed):
     arch = DEBIAN[one["architecture"]]
     when = int(os.environ.get("SOURCE_DATE_EPOCH") or run("git", "-C", ROOT, "log", "-1", "--format=%ct"))
     fetched = Fetched(arch)
-    kernel = fetched.tree(one["image"]["kernel"])
+    kernel = fetched.kernel(one["image"]["kernel"])
     fact = facts(one, when)
 
     root = userland(one, work, fetched, fact, when)
@@ -99,7 +101,8 @@ def build(one, uncompressed):
     parts = [("boot", "boot", boot, BOOT_OCTETS), ("root-a", "root", root, SLOT_OCTETS), ("root-b", "root", None, SLOT_OCTETS),
              ("data", "root", work / "data.ext4", DATA_OCTETS)]
     pieces.medium(image, one, parts, blobs, state("a"))
-    update(work / f"waypost-{fact['version']}-{one['architecture']}.update", root, fact)
+    update(brought := work / f"waypost-{fact['version']}-{one['architecture']}.update", root, fact)
+    print(brought)
     print(image)
     if not uncompressed:
         run("xz", "-6", "-T1", "-k", "-f", image)
@@ -119,11 +122,26 @@ class Fetched:
     def tree(self, package):
         tree = WORK / "debian" / self.arch / package
         tree.mkdir(parents=True, exist_ok=True)
-        debian.unpack(package, self.arch, KEPT / "debs", tree)
+        with alone():
+            debian.unpack(package, self.arch, KEPT / "debs", tree)
+        return tree
+
+    def kernel(self, package):
+        tree = self.tree(package)
+        with alone():
+            pieces.index_modules(tree)
         return tree
 
     def busybox(self):
         return self.tree("busybox-static") / "bin/busybox"
+
+
+@contextlib.contextmanager
+def alone():
+    """Images of several boards may be made at once; what they share is unpacked by one of them."""
+    with (WORK / "debian/lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def facts(one, when):
@@ -319,9 +337,9 @@ def state(good):
     return bytes(512) + text.encode().ljust(512, b"\0")
 
 
-def key_file():
+def key_file(given=None):
     """The private key that signs updates: the one given, or one made at the first build, which stays with who builds."""
-    given = os.environ.get("WAYPOST_UPDATE_KEY")
+    given = given or os.environ.get("WAYPOST_UPDATE_KEY")
     path = pathlib.Path(given) if given else KEPT / "update-key.pem"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -330,22 +348,21 @@ def key_file():
     return path
 
 
-def public_key():
+def public_key(key=None):
     """Its public half, 32 octets in hexadecimal (RFC 8032)."""
-    return run("openssl", "pkey", "-in", key_file(), "-pubout", "-outform", "DER")[-32:].hex()
+    return run("openssl", "pkey", "-in", key_file(key), "-pubout", "-outform", "DER")[-32:].hex()
 
 
-def update(to, root, fact):
+def update(to, root, fact, key=None):
     """The root as a file for the page: 4096 octets of header, which is signed, then the root itself."""
     octets = root.read_bytes()
     head = (f"waypost-update 1\narchitecture {fact['architecture']}\nversion {fact['version']}\nbuilt {fact['built']}\n"
-            f"octets {len(octets)}\nsha256 {hashlib.sha256(octets).hexdigest()}\nkey {public_key()}\n")
+            f"octets {len(octets)}\nsha256 {hashlib.sha256(octets).hexdigest()}\nkey {public_key(key)}\n")
     signed = to.with_suffix(".head")
     signed.write_text(head)
-    signature = run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key_file(), "-in", signed)
+    signature = run("openssl", "pkeyutl", "-sign", "-rawin", "-inkey", key_file(key), "-in", signed)
     signed.unlink()
     to.write_bytes(f"{head}signature {signature.hex()}\n".encode().ljust(4096, b"\n") + octets)
-    print(to)
 
 
 if __name__ == "__main__":

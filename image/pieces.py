@@ -166,12 +166,17 @@ def medium(to, board, pieces, blobs, state):
                     shutil.copyfileobj(octets, image, MEBI)
 
 
+def index_modules(kernel):
+    """Which driver needs which others, for `modules`; once for an unpacked kernel."""
+    place = next((kernel / "lib/modules").iterdir())
+    if not (place / "modules.dep").is_file():
+        run("depmod", "-b", kernel, place.name)
+
+
 def modules(kernel, names, to):
     """The drivers `names` and what they need, from the unpacked kernel, with the tables of modprobe."""
     release = next((kernel / "lib/modules").iterdir()).name
     source = kernel / "lib/modules" / release
-    if not (source / "modules.dep").is_file():
-        run("depmod", "-b", kernel, release)
     needs = {}
     for line in (source / "modules.dep").read_text().splitlines():
         path, after = line.split(":")

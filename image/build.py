@@ -195,6 +195,7 @@ def userland(one, work, fetched, fact, when):
     shutil.copy2(binary(one), root / "usr/bin/waypost")
     (root / "usr/sbin/sendmail").symlink_to("../bin/waypost")
     (root / "etc/resolv.conf").symlink_to("/run/resolv.conf")
+    (root / "etc/dropbear").symlink_to("/data/board/ssh")
     (root / "etc/mtab").symlink_to("/proc/self/mounts")
     (root / "etc/waypost").mkdir()
     (root / "etc/waypost/board.json").write_text(json.dumps(fact, indent=1) + "\n")

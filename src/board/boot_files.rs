@@ -7,8 +7,7 @@ use serde_json::{Map, Value, json};
 use std::io;
 
 /// Files that are looked for.
-const FILES: &[&str] =
-    &["waypost.json", "network", "reset-password", "reset-all", "update.pub", "authorized_keys"];
+const FILES: &[&str] = &["waypost.json", "network", "reset-password", "reset-all", "update.pub"];
 /// What is kept where everything else starts anew: the mail.
 const MAIL: &[&str] = &["spool", "mail"];
 /// Why the last `waypost.json` was not taken, for who looks at the card.
@@ -66,7 +65,7 @@ async fn take_all(board: &Board, is_there: &impl Fn(&str) -> bool) -> io::Result
             Some(key) => {
                 let mut keys = board.text(&path).await;
                 if !keys.lines().any(|known| known == key) {
-                    keys += &format!("{key}\n");
+                    keys.extend([key.as_str(), "\n"]);
                 }
                 board.sys.replace(&path, keys.into_bytes()).await?;
             }

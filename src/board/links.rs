@@ -84,7 +84,8 @@ pub fn own(board: &Board) -> Vec<IpAddr> {
 async fn look(board: &Board) {
     let dns = board.now.borrow().network.dns.clone();
     if !dns.is_empty() {
-        let text: String = dns.iter().map(|server| format!("nameserver {server}\n")).collect();
+        let lines: Vec<String> = dns.iter().map(|server| format!("nameserver {server}")).collect();
+        let text = lines.join("\n") + "\n";
         if board.text(&format!("{RUN}/resolv.0fixed")).await != text {
             let path = format!("{RUN}/resolv.0fixed");
             let written = board.sys.replace(&path, text.clone().into_bytes()).await;

@@ -10,6 +10,7 @@
 //! | [`names`] | `waypost.local` |
 //! | [`service`], [`stand_in`] | the relay: started, looked after, its last words kept; the watchdog |
 //! | [`slots`], [`update`] | which root runs, and a new one |
+//! | [`shell`] | SSH, where a person has put a key on the boot partition |
 //! | [`desk`] | what the relay, and so the page, may ask |
 //! | [`screen`] | the words on HDMI and the serial line |
 
@@ -21,6 +22,7 @@ pub mod names;
 pub mod network;
 pub mod screen;
 pub mod service;
+pub mod shell;
 pub mod slots;
 pub mod stand_in;
 pub mod update;
@@ -90,6 +92,18 @@ pub struct Board {
     pub ended: Signal,
 }
 
+/// How the relay is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// It is starting, or hangs.
+    #[default]
+    Down,
+    /// It has ended, and who comes is told why.
+    StoodInFor,
+    /// It answers on its own ports.
+    Serves,
+}
+
 /// What changes.
 #[derive(Clone, Debug, Default)]
 pub struct Now {
@@ -105,8 +119,8 @@ pub struct Now {
     pub clock: String,
     /// Time servers have set it.
     pub clock_is_set: bool,
-    /// The relay answers on its own ports.
-    pub serves: bool,
+    /// The relay.
+    pub relay: Standing,
     /// Who may set up the page, until somebody has.
     pub setup_code: Option<String>,
     /// What the sectors say.
@@ -115,8 +129,6 @@ pub struct Now {
     pub last_words: String,
     /// What is wrong, in words for a person.
     pub troubles: Vec<String>,
-    /// The relay is down, and who comes is told why.
-    pub stands_in: bool,
     /// An update is on its way into its slot.
     pub updating: bool,
 }
@@ -224,6 +236,7 @@ pub async fn keep(sys: Sys, machine: Rc<dyn Machine>) -> Result<(), String> {
     sys.spawn(names::keep(board.clone()));
     sys.spawn(screen::keep(board.clone()));
     sys.spawn(desk::serve(board.clone()));
+    sys.spawn(shell::keep(board.clone()));
     sys.spawn(service::watch(board.clone()));
     service::keep(board).await;
     Ok(())

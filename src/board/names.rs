@@ -63,7 +63,7 @@ async fn answer(board: &Board, group: &dyn Group, name: &str, addresses: &[IpAdd
             return End::Taken;
         }
     }
-    board.now.borrow_mut().name = name.to_owned();
+    name.clone_into(&mut board.now.borrow_mut().name);
     board.changed.raise();
     // RFC 6762 §8.3: told twice, a second apart.
     for _ in 0..2 {
@@ -90,9 +90,8 @@ async fn hear(board: &Board, group: &dyn Group, told: &Told, wait: Duration) -> 
     let talk = async {
         let mut packet = [0; 1500];
         loop {
-            let (length, from) = match group.receive(&mut packet).await {
-                Ok(received) => received,
-                Err(_) => return Some(End::Moved),
+            let Ok((length, from)) = group.receive(&mut packet).await else {
+                return Some(End::Moved);
             };
             let heard = packet.get(..length).unwrap_or_default();
             match mdns::hear(heard, told, from.port() != PORT) {

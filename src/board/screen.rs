@@ -1,6 +1,6 @@
 //! What stands on HDMI and the serial line: where the board is found, and how to set it up.
 
-use super::{Board, Now};
+use super::{Board, Now, Standing};
 use std::{rc::Rc, time::Duration};
 
 const DEVICES: [&str; 2] = ["/dev/tty1", "/dev/console"];
@@ -24,29 +24,32 @@ pub async fn keep(board: Rc<Board>) {
 }
 
 fn words(version: &str, now: &Now) -> String {
-    let mut text = format!("\n\n  Waypost {version}\n\n");
+    let mut lines = vec![String::new(), format!("Waypost {version}"), String::new()];
     if now.addresses.is_empty() {
-        text += "  No network yet: is the cable in?\n";
+        lines.push("No network yet: is the cable in?".into());
     } else {
         let code = now.setup_code.as_ref().map(|code| format!("#setup={code}")).unwrap_or_default();
-        text += "  The page:\n";
-        text += &format!("    http://{}.local/{code}\n", now.name);
-        for address in &now.addresses {
+        lines.push("The page:".into());
+        lines.push(format!("  http://{}.local/{code}", now.name));
+        lines.extend(now.addresses.iter().map(|address| {
             let host =
                 if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-            text += &format!("    http://{host}/{code}\n");
-        }
-        if let Some(code) = &now.setup_code {
-            text += &format!("\n  Setup code: {code}\n");
-        }
+            format!("  http://{host}/{code}")
+        }));
     }
-    if !now.serves {
-        text += "\n  The relay is starting, or it cannot.\n";
+    if let Some(code) = &now.setup_code {
+        lines.extend([String::new(), format!("Setup code: {code}")]);
+    }
+    if now.relay != Standing::Serves {
+        lines.extend([String::new(), "The relay is starting, or it cannot.".into()]);
     }
     for trouble in &now.troubles {
-        text += &format!("\n  ! {trouble}\n");
+        lines.extend([String::new(), format!("! {trouble}")]);
     }
-    text
+    lines
+        .iter()
+        .map(|line| if line.is_empty() { "\n".into() } else { format!("  {line}\n") })
+        .collect()
 }
 
 #[cfg(test)]
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn it_says_where_the_page_is_and_the_code_until_somebody_has_used_it() {
-        let mut now = Now { name: "waypost".into(), serves: true, ..Now::default() };
+        let mut now = Now { name: "waypost".into(), relay: Standing::Serves, ..Now::default() };
         assert!(words("1", &now).contains("is the cable in?"));
         now.addresses = vec!["192.168.1.5".into(), "fd00::5".into()];
         now.setup_code = Some("AAAA-BBBB".into());

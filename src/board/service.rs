@@ -1,7 +1,7 @@
 //! The relay, below its keeper: started, started again where it ends, looked after through its own
 //! ports; and the watchdog, which starts the board again where nothing of that helps.
 
-use super::{Board, KEPT, RELAY, SOCKET, USER, boot_files, stand_in};
+use super::{Board, KEPT, RELAY, SOCKET, Standing, USER, boot_files, stand_in};
 use crate::{
     limits,
     sys::{
@@ -116,7 +116,7 @@ async fn ended(board: &Board, code: i32, words: &str) {
     let _the_card_may_be_broken = board.sys.replace(&last_words(), text.into()).await;
     let mut now = board.now.borrow_mut();
     text.clone_into(&mut now.last_words);
-    now.serves = false;
+    now.relay = Standing::Down;
     drop(now);
     board.changed.raise();
 }
@@ -141,8 +141,8 @@ pub async fn watch(board: Rc<Board>) {
             good = now;
         }
         since = if serves { since.or(Some(now)) } else { None };
-        if board.now.borrow().serves != serves {
-            board.now.borrow_mut().serves = serves;
+        if (board.now.borrow().relay == Standing::Serves) != serves {
+            board.now.borrow_mut().relay = if serves { Standing::Serves } else { Standing::Down };
             board.sys.log.line(&format!("event=serves is={serves}"));
             board.changed.raise();
         }
@@ -165,7 +165,8 @@ pub async fn watch(board: Rc<Board>) {
         }
         // Without the relay the board is of no use, and a new start may help; where the relay says
         // itself why it cannot, it does not, and who comes is told that.
-        let fed = now.since(good) < limits::BOARD_WATCHDOG_PATIENCE || board.now.borrow().stands_in;
+        let fed = now.since(good) < limits::BOARD_WATCHDOG_PATIENCE
+            || board.now.borrow().relay == Standing::StoodInFor;
         if let (Some(watchdog), true) = (&watchdog, fed) {
             let _it_bites = watchdog.write_at(0, vec![b'.']).await;
         }
@@ -207,8 +208,8 @@ async fn is_read_only(board: &Board) -> bool {
 }
 
 fn is_read_only_in(mounts: &str) -> bool {
-    let data = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let options = data.filter(|fields| fields.get(1) == Some(&"/data")).last();
+    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let options = mounts.rfind(|fields| fields.get(1) == Some(&"/data"));
     options
         .and_then(|fields| fields.get(3).copied())
         .is_some_and(|options| options.split(',').any(|option| option == "ro"))

@@ -35,6 +35,7 @@ impl Slot {
     }
 
     /// The one that is not this.
+    #[must_use]
     pub fn other(self) -> Slot {
         match self {
             Slot::A => Slot::B,
@@ -121,7 +122,8 @@ impl State {
 
 /// Lower-case hexadecimal.
 pub fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).expect("four bits");
+    octets.iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]).collect()
 }
 
 /// The sectors of a medium.

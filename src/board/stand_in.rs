@@ -1,7 +1,7 @@
 //! Who answers while the relay cannot: devices are told to come again later, and who opens the page
 //! reads why, in plain words.
 
-use super::Board;
+use super::{Board, Standing};
 use crate::{
     limits,
     sys::{Listener, Signal, Stream},
@@ -20,7 +20,7 @@ const DOORS: [(u16, Speech); 3] = [(25, Speech::Smtp), (587, Speech::Smtp), (80,
 
 /// Answer for so long in place of the relay, which said `why` it cannot.
 pub async fn answer(board: &Rc<Board>, why: &str, wait: Duration) {
-    board.now.borrow_mut().stands_in = true;
+    board.now.borrow_mut().relay = Standing::StoodInFor;
     let mut words = vec![format!("The relay is not running: {why}")];
     words.extend(board.now.borrow().troubles.iter().cloned());
     let words: Rc<str> = words.join("\n").into();
@@ -36,7 +36,7 @@ pub async fn answer(board: &Rc<Board>, why: &str, wait: Duration) {
     }
     board.sys.sleep(wait).await;
     over.raise();
-    board.now.borrow_mut().stands_in = false;
+    board.now.borrow_mut().relay = Standing::Down;
     // The doors close before the relay opens its own.
     board.sys.sleep(Duration::from_millis(50)).await;
 }

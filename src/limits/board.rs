@@ -29,7 +29,7 @@ pub const BOARD_LAST_LINES: usize = 60;
 /// How often cables and addresses are looked at. USB adapters appear seconds after the start.
 pub const BOARD_LINKS_EVERY: Duration = Duration::from_secs(3);
 /// How often the relay is looked at through its own ports: three times within the shortest watchdog
-/// that is known (15 s, bcm2835_wdt).
+/// that is known (15 s, that of the Raspberry Pi).
 pub const BOARD_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long such a look may take.
 pub const BOARD_LOOK_WAIT: Duration = Duration::from_secs(4);

@@ -6,6 +6,7 @@ import concurrent.futures
 import hashlib
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from machine import ROOT, Machine
 
 sys.path.append(os.path.join(ROOT, "image/package"))
 import board as rules  # noqa: E402 (machine.py says where it is)
+import debian  # noqa: E402
 import inside  # noqa: E402
 from inside import MEBI  # noqa: E402
 
@@ -44,9 +46,10 @@ def told(change, words):
 
 
 RIGHT = {
-    "title": "A board", "architecture": "aarch64", "target": "aarch64-unknown-linux-musl", "evidence": "structural", "clock": False,
-    "sources": ["a datasheet"], "budget": {"binary_octets": 1, "image_octets": 1, "memory_octets": 1},
-    "image": {"boot": "u-boot", "table": "mbr", "medium": ["card"], "console": ["ttyS0"], "kernel": "linux", "device_trees": ["a.dtb"]},
+    "title": "A board", "architecture": "aarch64", "target": "aarch64-unknown-linux-musl", "evidence": "structural",
+    "clock": False, "sources": ["a datasheet"], "budget": {"binary_octets": 1, "image_octets": 1, "memory_octets": 1},
+    "image": {"boot": "u-boot", "table": "mbr", "medium": ["card"], "console": ["ttyS0"], "kernel": "linux",
+              "device_trees": ["a.dtb"]},
     "blob": [{"package": "u-boot", "file": "u-boot.bin", "at": 8192, "source": "its installer"}],
 }
 
@@ -85,7 +88,7 @@ def every_board_file_is_right_and_a_wrong_one_is_told_what_was_found_and_what_is
     told(change("image", []), "boards/wrong.toml: image: found []; allowed is a dict")
     told(change("sources", []), "boards/wrong.toml: sources is empty")
     told(change("architecture", "vax"), "boards/wrong.toml: architecture: found 'vax'; allowed is aarch64, armv7, i686")
-    told(change("evidence", "sure"), "boards/wrong.toml: evidence: found 'sure'; allowed is booted, kernel booted, self-test, structural")
+    told(change("evidence", "sure"), "wrong.toml: evidence: found 'sure'; allowed is booted, kernel booted, self-test, structural")
     told(change("image/boot", "lilo"), "boards/wrong.toml [image]: boot: found 'lilo'; allowed is rpi, u-boot, uefi")
     told(change("image/table", "bsd"), "boards/wrong.toml [image]: table: found 'bsd'; allowed is gpt, mbr")
     told(change("image"), "boards/wrong.toml: blob without [image]")
@@ -98,8 +101,10 @@ def every_board_file_is_right_and_a_wrong_one_is_told_what_was_found_and_what_is
     told(change("blob"), "boards/wrong.toml: no [[blob]], which boot 'u-boot' needs")
     told(change("image/device_trees"), "boards/wrong.toml [image]: device_trees is missing, which boot 'u-boot' needs")
     told(change("image/boot", "rpi"), "boards/wrong.toml [image]: boot_files is missing, which boot 'rpi' needs")
-    told(lambda one: one["image"].update(boot="rpi", boot_files=["firmware"]), "boot_files: found 'firmware'; allowed is PACKAGE:FILES")
-    told(lambda one: one["image"].update(boot="rpi", boot_files=["a:b"], table="gpt"), "table: found 'gpt'; allowed with boot 'rpi' is mbr")
+    told(lambda one: one["image"].update(boot="rpi", boot_files=["firmware"]),
+         "boards/wrong.toml [image]: boot_files: found 'firmware'; allowed is PACKAGE:FILES")
+    told(lambda one: one["image"].update(boot="rpi", boot_files=["a:b"], table="gpt"),
+         "boards/wrong.toml [image]: table: found 'gpt'; allowed with boot 'rpi' is mbr")
     board = {**RIGHT, "name": "wrong"}
     rules.check_room(board, [(8192, 32768), (40960, 1)])
     for blobs, words in [([(8192, 32769), (40960, 1)], "[[blob]]: at 8192: found 32769 octets; allowed is 32768"),
@@ -141,21 +146,39 @@ def a_board_without_an_image_takes_packages_that_scripts_package_makes(used):
 def relay(one):
     """The relay of the board's target, or a stand-in as large as it may be; and what to say of that."""
     path = os.path.join(ROOT, "target", one["target"], "release/waypost")
+    most, words = one["budget"]["binary_octets"], ""
     with LOCK:
         os.makedirs(IMAGES, exist_ok=True)
         # A copy for the whole run: it may be built anew meanwhile.
-        kept = os.path.join(IMAGES, ("relay-%s-%d" if os.path.isfile(path) else "stand-in-%s-%d") % (one["target"], os.getpid()))
-        if os.path.isfile(kept):
-            pass
-        elif os.path.isfile(path):
+        kept = os.path.join(IMAGES, "relay-%s-%d" % (one["target"], os.getpid()))
+        if os.path.isfile(path) and not os.path.isfile(kept):
             shutil.copy(path, kept)
-        else:
+        if not os.path.isfile(kept):
+            words = "a stand-in for the relay, which is not built"
+        elif os.path.getsize(kept) > most:
+            words = "a stand-in for the relay, which is over its budget"
+        if words:
+            kept = os.path.join(IMAGES, "stand-in-%d" % most)
             with open(kept, "wb") as f:
                 # As hard to compress as a program is: by about a half.
-                for n in range(one["budget"]["binary_octets"] // 64):
+                for n in range(most // 64):
                     f.write(hashlib.sha256(b"%d" % n).digest() + bytes(32))
             os.chmod(kept, 0o755)
-    return kept, "" if os.path.isfile(path) else "a stand-in for the relay"
+    return kept, words
+
+
+@case
+def every_relay_that_is_built_is_within_the_budgets_of_its_boards(used):
+    over, sizes = [], {}
+    for name in rules.names():
+        one = rules.load(name)
+        path = os.path.join(ROOT, "target", one["target"], "release/waypost")
+        if os.path.isfile(path):
+            size = sizes[one["target"]] = os.path.getsize(path)
+            over += ["%s: %d octets; the budget is %d" % (name, size, one["budget"]["binary_octets"])
+                     ] if size > one["budget"]["binary_octets"] else []
+    assert not over, "; ".join(over)
+    return ", ".join("%s %.2f MB" % (target, size / 1e6) for target, size in sorted(sizes.items())) or "none is built"
 
 
 LOCK, BUILT = threading.Lock(), {}
@@ -275,7 +298,8 @@ def raspi3b(self):
     return ["-machine", self.board["qemu"]["machine"], "-kernel", os.path.join(boot, "vmlinuz"), "-append", parameters,
             "-initrd", os.path.join(boot, "initrd.img"), "-dtb", os.path.join(boot, "bcm2837-rpi-3-b.dtb"),
             "-drive", "if=%s,format=raw,file=%s" % (self.board["qemu"]["disk"], self.medium),
-            "-device", self.board["qemu"]["net"] + ",netdev=net", *self.serial_words(), "-serial", "null", "-serial", "chardev:serial"]
+            "-device", self.board["qemu"]["net"] + ",netdev=net", *self.serial_words(),
+            "-serial", "null", "-serial", "chardev:serial"]
 
 
 @case
@@ -304,15 +328,16 @@ def the_kernel_of_a_Raspberry_Pi_3_starts_finds_the_card_and_serves(used):
 
 def virt(self):
     """U-Boot as its own package has it for this machine, of the same version as the boards', which reads the same media."""
-    debian = os.path.join(IMAGES, "u-boot-qemu")
-    return ["-machine", "virt", "-cpu", "cortex-a57", "-m", "1024", "-bios", os.path.join(debian, "usr/lib/u-boot/qemu_arm64/u-boot.bin"),
+    firmware = os.path.join(IMAGES, "u-boot-qemu/usr/lib/u-boot/qemu_arm64/u-boot.bin")
+    return ["-machine", "virt", "-cpu", "cortex-a57", "-m", "1024", "-bios", firmware,
             "-drive", "if=none,id=medium,format=raw,file=%s" % self.medium, "-device", "virtio-blk-pci,drive=medium",
             *self.serial_words(), "-serial", "chardev:serial"]
 
 
 def from_u_boot(used, name):
-    import debian
-    debian.unpack("u-boot-qemu", "arm64", rules.ROOT / "target/image/debs", machine_folder())
+    folder = pathlib.Path(IMAGES) / "u-boot-qemu"
+    folder.mkdir(parents=True, exist_ok=True)
+    debian.unpack("u-boot-qemu", "arm64", rules.ROOT / "target/image/debs", folder)
     one = Emulated(name, "u-boot-" + name, virt, 512 * MEBI)
     used.append(one)
     # The serial line of this machine is another than the board's.
@@ -326,12 +351,6 @@ def from_u_boot(used, name):
     took = time.monotonic() - one.began
     one.cut()
     return took
-
-
-def machine_folder():
-    folder = rules.pathlib.Path(IMAGES) / "u-boot-qemu"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @case

@@ -167,16 +167,18 @@ def root(one, image, folder, relay):
         path = os.path.join(place, name)
         assert os.path.exists(path), "root: no %s" % name
         seen.add(name)
-        machine = int.from_bytes(octets(path, 18, 2), "little")
-        assert octets(path, 0, 4) == b"\x7fELF" and machine == ELF_MACHINES[one["architecture"]], "root: %s: machine %d" % (name, machine)
+        head = octets(path, 0, 20)
+        assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") == ELF_MACHINES[one["architecture"]], "root: " + name
         for line in run("readelf", "-ld", path).splitlines():
             if "(NEEDED)" in line:
                 library = "lib/" + line.split("[")[1].split("]")[0]
                 todo += [library] if library not in seen else []
             elif "interpreter: " in line:
-                assert os.path.exists(os.path.join(place, line.split("interpreter: /")[1].rstrip("]"))), "root: no loader for " + name
+                loader = line.split("interpreter: /")[1].rstrip("]")
+                assert os.path.exists(os.path.join(place, loader)), "root: no %s for %s" % (loader, name)
     # With its own loader and nothing but its own libraries.
-    loader = [*EMULATED[one["architecture"]], os.path.join(place, LOADERS[one["architecture"]]), "--library-path", os.path.join(place, "lib")]
+    loader = [*EMULATED[one["architecture"]], os.path.join(place, LOADERS[one["architecture"]]), "--library-path",
+              os.path.join(place, "lib")]
     for name, option in PROGRAMS.items():
         done = subprocess.run([*loader, os.path.join(place, name), option], capture_output=True, timeout=60, check=False)
         said = (done.stdout + done.stderr).decode(errors="replace")

@@ -1,8 +1,5 @@
 """Updates: a good one is tried and kept, a bad one is refused or goes back by itself, and mail is there throughout."""
-import contextlib
-import io
 import json
-import os
 import pathlib
 import shutil
 import threading
@@ -20,7 +17,7 @@ import pieces
 BOARD = "x86-64-uefi"
 
 
-def made(title, version, change=lambda root: None):
+def made(title, version, change=lambda root: None, key=None):
     """An update of that version; `change` is given its root before it is packed. Signed as scripts/image signs."""
     folder = pathlib.Path(machine.WORK) / title
     shutil.rmtree(folder, ignore_errors=True)
@@ -31,8 +28,7 @@ def made(title, version, change=lambda root: None):
     path.write_text(json.dumps(fact))
     change(root)
     pieces.squashfs(root, folder / "root.sqfs", fact["built"])
-    with contextlib.redirect_stdout(io.StringIO()):
-        build.update(folder / "it.update", folder / "root.sqfs", fact)
+    build.update(folder / "it.update", folder / "root.sqfs", fact, key)
     octets = (folder / "it.update").read_bytes()
     shutil.rmtree(folder)
     return octets
@@ -106,13 +102,9 @@ def an_update_that_is_not_right_is_refused_in_words_and_changes_nothing(used):
     header = bytearray(good)
     header[header.index(b"version 9.2") + 8:header.index(b"version 9.2") + 11] = b"9.3"
     key = pathlib.Path(machine.WORK) / "somebody-else.pem"
-    os.environ["WAYPOST_UPDATE_KEY"] = str(key)
     key.unlink(missing_ok=True)
-    try:
-        foreign = made("foreign", "9.2")
-        public = build.public_key()
-    finally:
-        del os.environ["WAYPOST_UPDATE_KEY"]
+    foreign = made("foreign", "9.2", key=key)
+    public = build.public_key(key)
     for octets, words in [
         (bytes(flipped), "its content is not what was signed"),
         (bytes(header), "its signature is not right"),

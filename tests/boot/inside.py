@@ -167,8 +167,8 @@ def root(one, image, folder, relay):
         path = os.path.join(place, name)
         assert os.path.exists(path), "root: no %s" % name
         seen.add(name)
-        head = octets(path, 0, 20)
-        assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") == ELF_MACHINES[one["architecture"]], "root: " + name
+        head, kind = octets(path, 0, 20), ELF_MACHINES[one["architecture"]]
+        assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") == kind, "root: %s is for another machine" % name
         for line in run("readelf", "-ld", path).splitlines():
             if "(NEEDED)" in line:
                 library = "lib/" + line.split("[")[1].split("]")[0]

@@ -22,6 +22,7 @@ sys.path.append(os.path.join(ROOT, "image/package"))
 import board as rules  # noqa: E402 (machine.py says where it is)
 import debian  # noqa: E402
 import inside  # noqa: E402
+import trees  # noqa: E402
 from inside import MEBI  # noqa: E402
 
 IMAGES = os.path.join(machine.WORK, "images")
@@ -239,6 +240,7 @@ def looked_into(name, made):
         inside.boot_partition(one, image, folder)
         inside.initramfs(folder)
         inside.root(one, image, folder, binary)
+        trees.all_driven(one, folder, os.path.join(IMAGES, "debian/arm64", one["image"]["kernel"]))
         return "%s %.1f MB%s" % (name, inside.compressed(one, image) / 1e6, " with " + words if words else "")
     except AssertionError as error:
         raise AssertionError("%s: %s" % (name, error)) from error

@@ -1,5 +1,5 @@
-//! Cables and addresses: DHCP on every wired port, or the fixed address of the file `network` on the
-//! first. IPv6 addresses the kernel takes by itself (RFC 4862).
+//! Cables and addresses: DHCP on every wired port, or the fixed address of the file `network` on
+//! the first. IPv6 addresses the kernel takes by itself (RFC 4862).
 
 use super::{Board, RUN};
 use crate::{

@@ -1,6 +1,6 @@
-//! BESIDE: the keeper of an image. It is the first program there that is ours, and runs as root; the
-//! relay runs below it as a user who may do nothing, is started again where it ends, and asks it for
-//! what only root may do. Nothing of it runs anywhere but on an image.
+//! BESIDE: the keeper of an image. It is the first program there that is ours, and runs as root;
+//! the relay runs below it as a user who may do nothing, is started again where it ends, and asks
+//! it for what only root may do. Nothing of it runs anywhere but on an image.
 //!
 //! | Where | What |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | [`links`], [`network`] | addresses: by DHCP, or as the file `network` says |
 //! | [`clock`] | the time from servers |
 //! | [`names`] | `waypost.local` |
-//! | [`service`], [`stand_in`] | the relay: started, looked after, its last words kept; the watchdog |
+//! | [`service`], [`stand_in`] | the relay, looked after, its last words kept; the watchdog |
 //! | [`slots`], [`update`] | which root runs, and a new one |
 //! | [`shell`] | SSH, where a person has put a key on the boot partition |
 //! | [`desk`] | what the relay, and so the page, may ask |

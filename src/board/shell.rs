@@ -1,4 +1,4 @@
-//! A login by SSH, for as long as somebody's keys lie on the boot partition; without, there is none.
+//! A login by SSH, for as long as keys lie on the boot partition; without, there is none.
 
 use super::{BOOT, Board, KEPT};
 use crate::sys::machine::Command;

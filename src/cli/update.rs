@@ -31,8 +31,8 @@ impl Doing<'_> {
         let answer = self.done(&Question::post("/api/board/update", None)).await?;
         let version = show::plain(&show::text(&answer.body, "version"));
         terminal.say(&format!(
-            "Version {version} is written. The board starts anew and tries it: if it does not serve \
-             within some minutes, the old one comes back."
+            "Version {version} is written. The board starts anew and tries it: if it does not \
+             serve within some minutes, the old one comes back."
         ))?;
         Ok(exit::OK)
     }

@@ -63,5 +63,5 @@ pub const BOARD_CLOCK_KEPT_EVERY: Duration = Duration::from_hours(6);
 pub const BOARD_CLOCK_STEP: Duration = Duration::from_millis(400);
 /// By how much honest servers differ beyond the way there and back.
 pub const BOARD_CLOCK_SLACK: Duration = Duration::from_millis(500);
-/// No image runs for longer than this after it was made, about twenty years: a date beyond is a lie.
+/// No image runs for longer than this after it was made, some twenty years: a date beyond is a lie.
 pub const BOARD_CLOCK_AHEAD: Duration = Duration::from_hours(24 * 365 * 20);

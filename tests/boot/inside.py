@@ -23,8 +23,9 @@ EMULATED = {"x86_64": [], "aarch64": ["qemu-aarch64-static"]}
 
 
 def run(*command, **options):
-    done = subprocess.run(command, capture_output=True, check=False, timeout=120, **options)
-    assert done.returncode == 0, "%s: %s" % (" ".join(command), (done.stderr + done.stdout).decode(errors="replace")[-2000:])
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=False, timeout=120, **{"stderr": subprocess.PIPE, **options})
+    said = (done.stderr or b"") + done.stdout
+    assert done.returncode == 0, "%s: %s" % (" ".join(command), said.decode(errors="replace")[-2000:])
     return done.stdout.decode(errors="replace")
 
 
@@ -44,11 +45,14 @@ def partitions(one, image):
     kinds = [part["type"].lower() for part in table["partitions"]]
     boot, root = (pieces.GPT_TYPES["boot"], pieces.GPT_TYPES["root"]) if one["image"]["table"] == "gpt" else ("c", "83")
     assert kinds == [boot, root, root, root], kinds
-    assert "No errors detected" in run("sfdisk", "--verify", image)
+    # With its complaints: of two copies of a GPT it takes the one that is right, and says so there.
+    verdict = run("sfdisk", "--verify", image, stderr=subprocess.STDOUT)
+    assert "No errors detected" in verdict and "corrupt" not in verdict, verdict
     # FAT32: "WAYPOST" in the boot sector; squashfs: its magic; ext4: its label in the superblock.
-    assert octets(image, 16 * MEBI + 71, 19) == b"WAYPOST    FAT32   "
-    assert octets(image, 112 * MEBI, 4) == b"hsqs" and octets(image, 144 * MEBI, 32 * MEBI) == bytes(32 * MEBI)
-    assert octets(image, 176 * MEBI + 1024 + 120, 16).rstrip(b"\0") == b"waypost-data"
+    assert octets(image, 16 * MEBI + 71, 19) == b"WAYPOST    FAT32   ", "boot: another label or file system"
+    assert octets(image, 112 * MEBI, 4) == b"hsqs", "root-a is no squashfs"
+    assert octets(image, 144 * MEBI, 32 * MEBI) == bytes(32 * MEBI), "root-b is not empty"
+    assert octets(image, 176 * MEBI + 1024 + 120, 16).rstrip(b"\0") == b"waypost-data", "data: another label or file system"
 
 
 def blobs(one, image, debian):
@@ -86,7 +90,7 @@ def boot_partition(one, image, folder):
         return run("mtype", "-i", place, "::" + name)
 
     has("vmlinuz", "initrd.img", "modules.sqfs", "README.txt")
-    with open(os.path.join(folder, "initrd.img"), "wb") as f:
+    with open(os.path.join(folder, "initrd"), "wb") as f:
         f.write(subprocess.run(["mtype", "-i", place, "::initrd.img"], capture_output=True, check=True).stdout)
     consoles = ["console=" + name for name in one["image"]["console"]]
     if one["image"]["boot"] == "rpi":
@@ -132,7 +136,7 @@ def archive(path):
 
 def initramfs(folder):
     """It has what init calls, each driver it asks for, and what those need."""
-    files = archive(os.path.join(folder, "initrd.img"))
+    files = archive(os.path.join(folder, "initrd"))
     for name in ("init", "slots.sh", "bin/busybox", "sbin/modprobe", "etc/modules"):
         assert name in files, "initramfs: no " + name
     assert files["init"][0] == 0o100755 and files["init"][1].startswith(b"#!/bin/busybox sh\n")
@@ -187,11 +191,22 @@ def root(one, image, folder, relay):
 
 
 def compressed(one, image):
-    """Octets of the compressed image, which are within the board's budget."""
-    with subprocess.Popen(["xz", "-6", "-T1", "-c", image], stdout=subprocess.PIPE) as packing:
+    """Octets that the compressed image has at most, which are within the board's budget.
+
+    Packed quickly, which takes a third of the time and up to a tenth more room; only where that is too much, as scripts/image
+    does."""
+    most = one["budget"]["image_octets"]
+    size = packed(image, "-1")
+    if size > most:
+        size = packed(image, "-6")
+    assert size <= most, "%d octets; the budget is %d" % (size, most)
+    return size
+
+
+def packed(image, level):
+    with subprocess.Popen(["xz", level, "-T1", "-c", image], stdout=subprocess.PIPE) as packing:
         size = 0
         while part := packing.stdout.read(MEBI):
             size += len(part)
     assert packing.returncode == 0
-    assert size <= one["budget"]["image_octets"], "%d octets; the budget is %d" % (size, one["budget"]["image_octets"])
     return size

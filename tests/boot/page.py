@@ -47,10 +47,17 @@ class Page:
 
     def send_update(self, octets):
         """As the page sends a file; the status and what is said."""
+        status, value = self.send_parts(octets)
+        return (status, value) if status >= 300 else self.install()
+
+    def send_parts(self, octets):
         part = 384 * 1024
         for at in range(0, max(len(octets), 1), part):
             body = {"at": at, "octets": base64.b64encode(octets[at:at + part]).decode()}
             status, value = self.ask("POST", "/api/board/update/part", body)
             if status >= 300:
-                return status, value
+                break
+        return status, value
+
+    def install(self):
         return self.ask("POST", "/api/board/update", {}, patience=300)

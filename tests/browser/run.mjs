@@ -5,6 +5,7 @@
 // scripts/browser calls it, and sees to what it needs.
 
 import { mkdirSync } from "node:fs";
+import board from "./board.mjs";
 import domain from "./domain.mjs";
 import doors from "./doors.mjs";
 import entry from "./entry.mjs";
@@ -29,7 +30,7 @@ for (const [signal, code] of [
 const PATIENCE = 120000;
 
 const cases = [];
-for (const chapter of [entry, first, mail, vitals, settings, signin, domain, hostile, doors, looks, scale])
+for (const chapter of [entry, first, mail, vitals, settings, signin, domain, board, hostile, doors, looks, scale])
   chapter((name, work) => cases.push({ name, work }));
 const words = process.argv.slice(2);
 const chosen = cases.filter(({ name }) => !words.length || words.some((w) => name.includes(w)));

@@ -1,7 +1,7 @@
 // The settings: a copy of the configuration is edited, checked by the relay and saved whole.
 
 import { changeList, differences } from "./care.js";
-import { Failure, ask, attempt, field, form, get, h, note, plural, toast } from "./kit.js";
+import { Failure, ask, attempt, field, form, get, h, note, plural, session, toast } from "./kit.js";
 import { ownPassword, people } from "./people.js";
 import { trialPanel } from "./trial.js";
 

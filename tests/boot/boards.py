@@ -272,6 +272,10 @@ def digests(folder):
 # ---- Starts ----
 
 
+# The Raspberry Pi's (Linux 6.1 drivers/watchdog/bcm2835_wdt.c).
+WATCHDOG_SECONDS = 15
+
+
 class Emulated(Machine):
     """A medium in a machine that loads something other than the board's firmware. `words`: what QEMU is told of that."""
 
@@ -294,11 +298,12 @@ class Emulated(Machine):
 def raspi3b(self):
     """QEMU loads what the firmware would have loaded. Its first serial line is the PL011, which on the board is Bluetooth's.
 
-    Its watchdog resets as soon as it is started, so the driver's start is left out: the keeper gets on with softdog. The machine
-    has 1 GiB and no other; the kernel is told of what the board is said to need."""
+    Its watchdog resets as soon as it is started, so the driver's start is left out: the keeper gets on with softdog, which is as
+    impatient as the board's. The machine has 1 GiB and no other; the kernel is told of what the board is said to need."""
     boot = os.path.join(built(self.board["name"])[0], "boot")
     with open(os.path.join(boot, "cmdline.txt")) as f:
         parameters = f.read().strip() + " initcall_blacklist=bcm2835_wdt_driver_init"
+    parameters += " softdog.soft_margin=%d ignore_loglevel" % WATCHDOG_SECONDS
     parameters += " mem=%d" % self.board["budget"]["memory_octets"]
     return ["-machine", self.board["qemu"]["machine"], "-kernel", os.path.join(boot, "vmlinuz"), "-append", parameters,
             "-initrd", os.path.join(boot, "initrd.img"), "-dtb", os.path.join(boot, "bcm2837-rpi-3-b.dtb"),
@@ -334,6 +339,10 @@ def the_kernel_of_a_Raspberry_Pi_3_starts_finds_the_card_and_gets_mail_through(u
     about = page.done("GET", "/api/board")
     assert about["board"] == "raspberry-pi-3" and not about["troubles"], about
     assert about["free_octets"] >= one.board["budget"]["free_octets"], about
+    # Long enough for a watchdog that nobody feeds.
+    one.until(lambda: time.monotonic() - one.began > took + 2 * WATCHDOG_SECONDS, 60, "patience")
+    said = one.serial()
+    assert "soft_margin=%d " % WATCHDOG_SECONDS in said and one.page_answers() and "Initiating system reboot" not in said, said
     free, memory = about["free_octets"] >> 20, about["memory_octets"] >> 20
     return "%.0f s to the banner and the page, %d MiB free of %d" % (took, free, memory)
 

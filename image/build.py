@@ -195,6 +195,9 @@ def userland(one, work, fetched, fact, when):
     shutil.copy2(binary(one), root / "usr/bin/waypost")
     (root / "usr/sbin/sendmail").symlink_to("../bin/waypost")
     (root / "etc/resolv.conf").symlink_to("/run/resolv.conf")
+    # Commands look there for the relay.
+    (root / "var/lib").mkdir(parents=True, exist_ok=True)
+    (root / "var/lib/waypost").symlink_to("/data/waypost")
     (root / "etc/dropbear").symlink_to("/data/board/ssh")
     (root / "etc/mtab").symlink_to("/proc/self/mounts")
     (root / "etc/waypost").mkdir()

@@ -93,9 +93,9 @@ def configuration(release, platform, layer):
             "WorkingDir": "/data",
             "Labels": labels(release),
             "StopSignal": "SIGTERM",
-            # There is no shell and no curl in here. `queue` asks the relay through its socket, and fails where nobody
+            # There is no shell and no curl in here. `health` asks the relay through its socket, and fails where nobody
             # answers; `check` would fail when the line is down, which is no reason to start a relay anew.
-            "Healthcheck": {"Test": ["CMD", "/usr/bin/waypost", "queue"], "Interval": 60 * SECOND,
+            "Healthcheck": {"Test": ["CMD", "/usr/bin/waypost", "health"], "Interval": 60 * SECOND,
                             "Timeout": 10 * SECOND, "StartPeriod": 30 * SECOND, "Retries": 3},
         },
         "rootfs": {"type": "layers", "diff_ids": ["sha256:" + sha256(layer)]},

@@ -13,6 +13,8 @@ use std::{net::SocketAddr, rc::Rc, time::Duration};
 const SERVERS: [&str; 4] = ["0.pool.ntp.org", "1.pool.ntp.org", "2.pool.ntp.org", "3.pool.ntp.org"];
 const PORT: u16 = 123;
 const MICROS: i64 = 1_000_000;
+/// 1 January 1971.
+const UNSET: i64 = 365 * 86_400 * MICROS;
 
 /// The latest date that was surely past: no clock is believed that is behind it.
 async fn floor(board: &Board) -> u64 {
@@ -32,9 +34,10 @@ fn ceiling(board: &Board) -> u64 {
 pub async fn begin(board: &Board) {
     let date = board.machine.date();
     if is_before(date, floor(board).await) || !is_before(date, ceiling(board)) {
-        let uptime = i64::try_from(board.sys.clock.now().0).unwrap_or(0) * 1000;
-        if date > uptime + 3600 * MICROS
-            && let Err(error) = board.machine.set_date(uptime)
+        // Linux lets no clock be behind the time since the start: a date that is surely none, and
+        // surely after that.
+        if date > UNSET
+            && let Err(error) = board.machine.set_date(UNSET)
         {
             board.trouble(&format!("The clock cannot be set: {error}."));
         }
@@ -54,7 +57,13 @@ pub async fn keep(board: Rc<Board>) {
     let mut written = None;
     loop {
         let told = match ask(&board).await {
-            Ok(offset) => set(&board, offset).await,
+            Ok(said) => {
+                let is_set = board.now.borrow().clock_is_set;
+                match doubt(&said, is_set, failures) {
+                    None => set(&board, said.offset).await,
+                    Some(words) => Err(words.into()),
+                }
+            }
             Err(words) => Err(words),
         };
         let wait = match told {
@@ -79,6 +88,30 @@ pub async fn keep(board: Rc<Board>) {
         };
         board.sys.sleep(wait).await;
     }
+}
+
+/// What time servers say.
+struct Said {
+    /// How far our clock is off, microseconds.
+    offset: i64,
+    /// Only one of several has answered.
+    alone: bool,
+}
+
+/// Why it is not to be believed. Who answers alone may be whoever stands in the way of the others:
+/// it sets no clock that is set, and one that is not only after some rounds. `failures`: rounds
+/// without a result so far.
+fn doubt(said: &Said, is_set: bool, failures: u32) -> Option<&'static str> {
+    let step = limits::BOARD_CLOCK_STEP.as_micros().try_into().unwrap_or(i64::MAX);
+    if !said.alone {
+        return None;
+    }
+    if is_set {
+        return (said.offset.abs() > step)
+            .then_some("Only one time server answers, and it says something else than before.");
+    }
+    (failures < limits::BOARD_CLOCK_ROUNDS)
+        .then_some("Only one time server answers; the others are waited for.")
 }
 
 /// 4 s, 8 s … up to [`limits::BOARD_CLOCK_PATIENCE`]: servers are asked kindly (RFC 4330 §10), and
@@ -106,7 +139,7 @@ async fn keep_date(board: &Board) -> bool {
 }
 
 /// How far our clock is off, by most of the servers.
-async fn ask(board: &Board) -> Result<i64, String> {
+async fn ask(board: &Board) -> Result<Said, String> {
     let mut offsets = Vec::new();
     let mut failed = String::from("none was found");
     let mut asked = 0;
@@ -126,7 +159,9 @@ async fn ask(board: &Board) -> Result<i64, String> {
         return Err(format!("No time server answers ({failed})."));
     }
     let slack = limits::BOARD_CLOCK_SLACK.as_micros().try_into().unwrap_or(i64::MAX);
-    sntp::agree(&offsets, slack).ok_or_else(|| "The time servers do not agree.".into())
+    let alone = offsets.len() == 1 && asked > 1;
+    let agreed = sntp::agree(&offsets, slack).map(|offset| Said { offset, alone });
+    agreed.ok_or_else(|| "The time servers do not agree.".into())
 }
 
 /// Those of the file `network`, else those that DHCP names, else the pool.
@@ -191,4 +226,35 @@ async fn set(board: &Board, offset: i64) -> Result<String, String> {
         board.command(&["adjtimex", "-q", "-o", &offset.to_string()]).await;
     }
     Ok("By time servers.".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_answers_alone_is_believed_late_and_never_against_a_clock_that_is_set() {
+        let said = |offset, alone| Said { offset, alone };
+        let far = 3600 * MICROS;
+        assert_eq!(doubt(&said(far, false), true, 0), None);
+        assert!(doubt(&said(far, true), true, 100).is_some());
+        assert_eq!(doubt(&said(1000, true), true, 0), None, "a little is only slewed");
+        assert!(doubt(&said(far, true), false, limits::BOARD_CLOCK_ROUNDS - 1).is_some());
+        assert_eq!(doubt(&said(far, true), false, limits::BOARD_CLOCK_ROUNDS), None);
+    }
+
+    #[test]
+    fn servers_are_asked_kindly_and_soon_enough() {
+        let waits = [1, 2, 3, 6, 7, 100].map(|failures| wait_after(failures).as_secs());
+        assert_eq!(waits, [4, 8, 16, 120, 120, 120]);
+    }
+
+    #[test]
+    fn a_date_is_before_another_or_not() {
+        assert!(is_before(0, 1));
+        assert!(!is_before(MICROS, 1));
+        assert!(is_before(MICROS - 1, 1));
+        assert!(is_before(i64::MAX - MICROS, u64::MAX));
+        assert!(!is_before(UNSET, 365 * 86_400));
+    }
 }

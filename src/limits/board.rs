@@ -55,6 +55,8 @@ pub const BOARD_TIME_WAIT: Duration = Duration::from_secs(2);
 /// How often the time is asked for once it is known: a bad quartz is a third of a second off by
 /// then.
 pub const BOARD_CLOCK_EVERY: Duration = Duration::from_mins(30);
+/// Rounds until a server that answers alone is believed, where no clock is set.
+pub const BOARD_CLOCK_ROUNDS: u32 = 4;
 /// Longest wait while no server answers.
 pub const BOARD_CLOCK_PATIENCE: Duration = Duration::from_mins(2);
 /// How often the date is written down.

@@ -48,7 +48,7 @@ def skopeo():
         assert len(layers) == 1, layers
     # The healthcheck is Docker's, and no part of OCI: skopeo keeps it in the raw configuration.
     raw = json.loads(run("skopeo", "inspect", "--config", "--raw", references[0]))
-    assert raw["config"]["Healthcheck"]["Test"] == ["CMD", "/usr/bin/waypost", "queue"]
+    assert raw["config"]["Healthcheck"]["Test"] == ["CMD", "/usr/bin/waypost", "health"]
     # What an engine loads.
     copied = ROOM / "copied.tar"
     run("skopeo", "copy", "--insecure-policy", references[0], "docker-archive:%s:waypost:copied" % copied)

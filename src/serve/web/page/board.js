@@ -8,7 +8,7 @@ export async function boardView(view) {
   const back = () => h("a", { class: "back", href: "#/settings" }, icon("back"), "Settings");
   view.show("Board", back(), h("p", { class: "soft" }, "One moment …"));
   const place = h("div", null);
-  const shown = [network(), update(), restart()];
+  const shown = [update(), network(), restart()];
   view.show("Board", back(), place, ...shown.map((part) => part.card));
   view.live(
     10,
@@ -24,7 +24,7 @@ const card = (title, words, ...content) =>
   h("section", { class: "card" }, h("h2", null, title), words && h("p", { class: "soft small" }, words), content);
 
 function facts(board) {
-  const row = (name, value) => [h("dt", null, name), h("dd", null, value)];
+  const row = (name, value, wide) => h("div", { class: wide && "wide" }, h("dt", null, name), h("dd", null, value));
   return card(
     board.title,
     "",
@@ -33,8 +33,8 @@ function facts(board) {
       "dl",
       { class: "facts" },
       row("Version", board.version + ", made on " + new Date(board.built * 1000).toLocaleDateString()),
-      row("Runs", outcome(board)),
-      row("Found at", [board.name, ...board.addresses].join(" · ")),
+      row("Runs", outcome(board), true),
+      row("Found at", [board.name, ...board.addresses].join(" · "), true),
       row("Clock", board.clock),
       row("Memory", size(board.free_octets) + " of " + size(board.memory_octets) + " are free."),
     ),

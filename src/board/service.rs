@@ -4,10 +4,7 @@
 use super::{Board, KEPT, RELAY, SOCKET, Standing, USER, boot_files, stand_in};
 use crate::{
     limits,
-    sys::{
-        Open,
-        machine::{Command, Program},
-    },
+    sys::machine::{Command, Program},
 };
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
 use std::{
@@ -129,7 +126,7 @@ fn brief(words: &str) -> String {
 
 /// Look whether it serves, feed the watchdog while it does, judge a root on trial.
 pub async fn watch(board: Rc<Board>) {
-    let watchdog = board.sys.disk.open(WATCHDOG, Open::Write).await.ok();
+    let watchdog = board.machine.device(WATCHDOG).ok();
     let mut since: Option<crate::time::Instant> = None;
     let mut card = Card { was_good: !is_read_only(&board).await, failed: None };
     let mut good = board.sys.clock.now();
@@ -167,8 +164,10 @@ pub async fn watch(board: Rc<Board>) {
         // itself why it cannot, it does not, and who comes is told that.
         let fed = now.since(good) < limits::BOARD_WATCHDOG_PATIENCE
             || board.now.borrow().relay == Standing::StoodInFor;
-        if let (Some(watchdog), true) = (&watchdog, fed) {
-            let _it_bites = watchdog.write_at(0, vec![b'.']).await;
+        if let (Some(watchdog), true) = (&watchdog, fed)
+            && let Err(error) = watchdog.write(b".")
+        {
+            board.trouble(&format!("The watchdog cannot be fed: {error}."));
         }
         let wait = if serves { limits::BOARD_LOOK_EVERY } else { Duration::from_secs(1) };
         board.sys.sleep(wait).await;

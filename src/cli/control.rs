@@ -134,8 +134,11 @@ fn answer(octets: &[u8]) -> Result<Answer, String> {
         None => body,
     };
     let tag = field("etag").map(String::from);
+    let is_text = field("content-type").is_some_and(|kind| kind.starts_with("text/plain"));
     let json = if body.is_empty() {
         Value::Null
+    } else if is_text {
+        Value::String(String::from_utf8_lossy(body).into_owned())
     } else {
         serde_json::from_slice(body).map_err(|_| format!("HTTP status {status} without JSON"))?
     };
@@ -156,6 +159,8 @@ mod tests {
             assert!(answer(&good[..end]).is_err(), "cut at {end}");
         }
         assert_eq!(answer(b"HTTP/1.1 204 No Content\r\n\r\n").map(|a| a.body), Ok(Value::Null));
+        let text = b"HTTP/1.1 503 No\r\nContent-Type: text/plain\r\n\r\nnot well";
+        assert_eq!(answer(text).map(|a| a.body), Ok(json!("not well")));
         for bad in [
             b"SSH-2.0-x\r\n\r\n".as_slice(),
             b"HTTP/1.1 200 OK\r\n\r\n<html>",

@@ -142,6 +142,9 @@ impl Doing<'_> {
             return Err(Stop::Wrong(problems.join("\nwaypost: ")));
         }
         let words = match show::text(&answer.body, "error") {
+            words if words.is_empty() && answer.body.is_string() => {
+                format!("the relay is {}", show::plain(answer.body.as_str().unwrap_or_default()))
+            }
             words if words.is_empty() => {
                 format!("the relay answered with HTTP status {}", answer.status)
             }

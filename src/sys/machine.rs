@@ -15,6 +15,11 @@ pub trait Machine {
     fn start(&self, command: &Command) -> io::Result<Box<dyn Program>>;
     /// Run a program to its end, and tell its exit code and the last of what it wrote.
     fn run(&self, words: &[&str]) -> Pending<'static, io::Result<(i32, String)>>;
+    /// Open a device that takes octets and has no places in it, such as a watchdog.
+    ///
+    /// # Errors
+    /// The system's; there is none.
+    fn device(&self, path: &str) -> io::Result<Box<dyn Device>>;
     /// Write all of `text` to a device such as a terminal; what it does not take at once is lost.
     fn show(&self, device: &str, text: &str);
     /// Microseconds since 1970, whether or not anybody has set the clock.
@@ -54,6 +59,15 @@ pub trait Program {
     fn code(&mut self) -> Option<i32>;
     /// Ask it to end (SIGTERM).
     fn end(&self);
+}
+
+/// A device that is open until it is dropped.
+pub trait Device {
+    /// Write these.
+    ///
+    /// # Errors
+    /// The device's.
+    fn write(&self, octets: &[u8]) -> io::Result<()>;
 }
 
 /// A socket of a multicast group.

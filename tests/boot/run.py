@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 
+import boards
 import machine
 import starts
 import updates
@@ -13,7 +14,7 @@ import faults
 import link
 import cuts
 
-MODULES = [updates, starts, link, faults, cuts]
+MODULES = [updates, starts, link, faults, cuts, boards]
 # QEMU keeps a core busy for each.
 AT_ONCE = 2
 

@@ -8,7 +8,7 @@ use crate::{
     limits,
     sys::{
         Pending,
-        machine::{Command, Group, Machine, Program},
+        machine::{Command, Device, Group, Machine, Program},
     },
 };
 use futures_lite::FutureExt;
@@ -79,6 +79,10 @@ impl Machine for RealMachine {
             Ok((code(done.status), String::from_utf8_lossy(&said).into_owned()))
         });
         async move { ran.await? }.boxed_local()
+    }
+
+    fn device(&self, path: &str) -> io::Result<Box<dyn Device>> {
+        Ok(Box::new(Opened(fs::OpenOptions::new().write(true).open(path)?)))
     }
 
     fn show(&self, device: &str, text: &str) {
@@ -196,6 +200,15 @@ impl Drop for Running {
     }
 }
 
+/// Written to as it comes: the kernel has no `pwrite` for a watchdog.
+struct Opened(fs::File);
+
+impl Device for Opened {
+    fn write(&self, octets: &[u8]) -> io::Result<()> {
+        (&self.0).write_all(octets)
+    }
+}
+
 struct Joined(Watched<UdpSocket>);
 
 impl Group for Joined {
@@ -261,6 +274,29 @@ mod tests {
         let (_, said) = run(&["/bin/sh", "-c", "yes | head -c 100000"]);
         assert_eq!(said.len(), limits::BOARD_OUTPUT_BYTES);
         assert!(reactor.block_on(machine.run(&["/there/is/none"])).is_err());
+    }
+
+    #[test]
+    fn a_device_without_places_is_written_to_as_it_comes() {
+        let reactor = reactor();
+        let machine = RealMachine::new(reactor);
+        let scratch = crate::sys::linux::tests::Scratch::new();
+        let path = scratch.path().join("watchdog");
+        let path = path.to_str().unwrap();
+        assert!(machine.device(path).is_err(), "there is none");
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .unwrap();
+        let mut other = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+        let device = machine.device(path).unwrap();
+        device.write(b".").unwrap();
+        device.write(b".").unwrap();
+        let mut heard = [0; 2];
+        other.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"..");
     }
 
     #[test]

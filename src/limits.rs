@@ -574,6 +574,8 @@ pub const SENDMAIL_TRANSACTION: usize = 100;
 pub const CONTROL_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 /// How long the running relay may take to answer: checks reach out into the network.
 pub const CONTROL_WAIT: Duration = Duration::from_mins(2);
+/// How often the pages of the queue are read for what moved past them while they were.
+pub const CONTROL_ROUNDS: usize = 8;
 /// Rows of the queue that are asked for at a time.
 pub const CONTROL_ROWS: usize = 50;
 /// Width of what is printed for people, characters.

@@ -153,11 +153,13 @@ impl Doing<'_> {
         Err(Stop::Refused(words))
     }
 
-    /// The whole queue, a page at a time. It moves meanwhile: what comes twice is listed once.
+    /// The whole queue, a page at a time. It moves meanwhile: what comes twice is listed once, and
+    /// for what moved past the pages they are read again.
     async fn list(&self, terminal: &mut Terminal<'_>) -> Result<(), Stop> {
         let mut seen: HashSet<String> = HashSet::new();
         let mut states: Vec<String> = Vec::new();
         let mut offset = 0;
+        let mut rounds = 0;
         loop {
             let path = format!("/api/queue?offset={offset}&limit={}", limits::CONTROL_ROWS);
             let answer = self.done(&Question::get(&path)).await?;
@@ -178,7 +180,11 @@ impl Doing<'_> {
             offset += rows.len();
             let total = answer.body.get("total").and_then(Value::as_u64).unwrap_or(0);
             if rows.is_empty() || offset as u64 >= total {
-                break;
+                rounds += 1;
+                if seen.len() as u64 >= total || rounds == limits::CONTROL_ROUNDS {
+                    break;
+                }
+                offset = 0;
             }
         }
         match (self.call.json, states.is_empty()) {

@@ -273,17 +273,25 @@ fn the_queue_is_read_page_by_page_into_one_list() {
         (200, json!({"total": 5, "rows": rows}))
     };
     let done = run_in(
-        answers(&[page(0, 2), page(1, 3), page(4, 5)]),
+        answers(&[page(0, 2), page(1, 3), page(4, 5), page(2, 5), page(0, 2)]),
         "waypost queue --data /d --json",
         b"",
     );
     assert_eq!(done.code, exit::OK, "{}", done.errors);
     let rows: Vec<Value> = serde_json::from_str(&done.output).expect("one JSON array");
     let ids: Vec<&str> = rows.iter().filter_map(|row| row["id"].as_str()).collect();
-    assert_eq!(ids, ["id0", "id1", "id2", "id4"], "each once");
+    assert_eq!(ids, ["id0", "id1", "id2", "id4", "id3"], "each once, and what moved past, too");
     assert!(done.world.heard(0).starts_with("GET /api/queue?offset=0&limit=50 HTTP/1.1\r\n"));
     assert!(done.world.heard(1).starts_with("GET /api/queue?offset=2&limit=50 HTTP/1.1\r\n"));
     assert!(done.world.heard(2).contains("offset=4"));
+    assert!(done.world.heard(3).contains("offset=0"));
+    let gone: Vec<_> = std::iter::repeat_n(page(0, 5), 20).collect();
+    let gone: Vec<_> = gone
+        .into_iter()
+        .map(|(_, rows)| (200, json!({"total": 6, "rows": rows["rows"]})))
+        .collect();
+    let done = run_in(answers(&gone), "waypost queue --data /d --json", b"");
+    assert_eq!(done.code, exit::OK, "not for ever: {}", done.errors);
     let empty = json!({"total": 0, "rows": []});
     assert_eq!(
         run_in(answers(&[(200, empty)]), "waypost queue --data /d --json", b"").output,

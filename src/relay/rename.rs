@@ -2,9 +2,10 @@
 //! envelope and in the header. What that looks like is in `proto/mail/sender`.
 
 use crate::{
-    proto::mail::{address::Address, charset, header, sender},
+    proto::mail::{address::Address, charset, date, header, sender},
     relay::{envelope::Octets, route},
     sys::Pending,
+    time::Wall,
 };
 use std::{cell::RefCell, io};
 
@@ -115,6 +116,27 @@ impl<B: Octets> Renamed<B> {
         Ok(Some(name))
     }
 
+    /// Give it a date, where it has none: what was taken before anybody had set the clock has waited
+    /// for one. RFC 5322 §3.6.1. Tells whether it was given one.
+    ///
+    /// # Errors
+    /// The message could not be read.
+    pub async fn date(&mut self, date: Wall) -> io::Result<bool> {
+        let header =
+            if self.head.is_empty() { self.header().await? } else { Some(self.head.clone()) };
+        let Some(header) = header.filter(|header| header::find(header, "Date").is_none()) else {
+            return Ok(false);
+        };
+        let instead = if self.head.is_empty() { header.len() as u64 } else { self.instead };
+        let field = format!("Date: {}\r\n", date::format(date));
+        // Before the empty line, where there is one.
+        let fields =
+            header.strip_suffix(b"\r\n").filter(|rest| rest.is_empty() || rest.ends_with(b"\r\n"));
+        let (fields, end) = fields.map_or((&header[..], &b""[..]), |fields| (fields, b"\r\n"));
+        (self.head, self.instead) = ([fields, field.as_bytes(), end].concat(), instead);
+        Ok(true)
+    }
+
     /// The header with its empty line; `None`: it is too long.
     async fn header(&self) -> io::Result<Option<Vec<u8>>> {
         let mut reader = header::Reader::default();
@@ -172,6 +194,30 @@ mod tests {
             assert!(!octets.is_empty() && all[offset..].starts_with(&octets), "{offset}");
         }
         (all, stand)
+    }
+
+    #[test]
+    fn a_message_without_a_date_is_given_one_and_no_other() {
+        let date = Wall(1_795_338_000);
+        let dated = |message: &[u8]| {
+            let mut renamed = Renamed::as_it_is(message.to_vec());
+            let was = block_on(renamed.date(date)).expect("readable");
+            let mut all = Vec::new();
+            while (all.len() as u64) < renamed.size() {
+                all.extend(block_on(renamed.chunk(all.len() as u64)).expect("readable"));
+            }
+            (was, String::from_utf8(all).expect("text"))
+        };
+        let field = "Date: Sun, 22 Nov 2026 09:00:00 +0000\r\n";
+        for (message, expected) in [
+            ("From: a\r\n\r\nbody\r\n", format!("From: a\r\n{field}\r\nbody\r\n")),
+            ("\r\nbody\r\n", format!("{field}\r\nbody\r\n")),
+            ("From: a\r\n", format!("From: a\r\n{field}")),
+        ] {
+            assert_eq!(dated(message.as_bytes()), (true, expected));
+        }
+        let has = "From: a\r\ndate: Thu, 1 Jan 1970 00:00:00 +0000\r\n\r\nbody\r\n";
+        assert_eq!(dated(has.as_bytes()), (false, has.to_string()));
     }
 
     #[test]

@@ -497,6 +497,13 @@ impl Run {
             let event = Event::of("labelled", attempt.id, &attempt.envelope.message_id);
             self.relay.tell(event.with("as", charset));
         }
+        if attempt.envelope.ours
+            && attempt.envelope.arrived.is_none()
+            && let Some(now) = self.relay.sys.clock.wall()
+            && message.date(now).await?
+        {
+            self.relay.tell(Event::of("dated", attempt.id, &attempt.envelope.message_id));
+        }
         let mut message = Recast::new(message);
         let mut outgoing = outgoing(attempt, recipients, message.size());
         if let Some(Stand { from, by, .. }) = stand {

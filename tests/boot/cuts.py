@@ -141,8 +141,8 @@ mount -t ext4 -o noatime $loop /mnt/data
 cd /mnt
 {waypost} run --data /mnt/data/waypost >/mnt/log 2>&1 &
 relay=$!
-for n in $(seq 100); do {waypost} --data /mnt/data/waypost health 2>/dev/null && break; sleep 0.1; done
-{waypost} --data /mnt/data/waypost queue --json > {folder}/queue.json
+for n in $(seq 300); do {waypost} --data /mnt/data/waypost health 2>/dev/null && break; sleep 0.2; done
+{waypost} --data /mnt/data/waypost queue --json > {folder}/queue.json || {{ cat /mnt/fsck /mnt/log >&2; exit 1; }}
 kill $relay; wait $relay || true
 """
     offset = next(part["start"] for part in partitions(medium) if part.get("name") == "data") * SECTOR

@@ -43,9 +43,9 @@ def free_port():
 
 
 class Machine:
-    """One board. `disk`: how QEMU reaches the medium, `%s` standing for its file."""
+    """One board, on a medium of so many octets. `disk`: how QEMU reaches the medium, `%s` standing for its file."""
 
-    def __init__(self, name, title, medium=None, disk="driver=raw,file.driver=file,file.filename=%s", extra=()):
+    def __init__(self, name, title, medium=None, octets=MEDIUM_OCTETS, disk="driver=raw,file.driver=file,file.filename=%s", extra=()):
         self.board = boards.load(name)
         self.folder = os.path.join(WORK, title)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -54,7 +54,7 @@ class Machine:
         self.medium = medium or os.path.join(self.folder, "medium.img")
         if medium is None:
             subprocess.run(["cp", "--sparse=always", image(name), self.medium], check=True)
-            os.truncate(self.medium, MEDIUM_OCTETS)
+            os.truncate(self.medium, max(octets, os.path.getsize(self.medium)))
         self.ports = {guest: free_port() for guest in (25, 80, 587)}
         self.starts = 0
 

@@ -35,6 +35,7 @@ impl Event {
             "delivered" => {
                 format!("Put into the mailbox of {} for {}.", f("mailbox"), listed(f("to")))
             }
+            "dated" => "It has the date of now: when it came, the clock was not set.".into(),
             "labelled" => {
                 format!("Its text is declared as {}, since it said nothing of it.", f("as"))
             }

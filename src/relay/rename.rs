@@ -116,7 +116,7 @@ impl<B: Octets> Renamed<B> {
         Ok(Some(name))
     }
 
-    /// Give it a date, where it has none: what was taken before anybody had set the clock has waited
+    /// Give it a date, where it has none: what was taken before anybody set the clock has waited
     /// for one. RFC 5322 §3.6.1. Tells whether it was given one.
     ///
     /// # Errors

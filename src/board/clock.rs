@@ -81,7 +81,9 @@ pub async fn keep(board: Rc<Board>) {
                 failures += 1;
                 let set = board.now.borrow().clock_is_set;
                 if !set || failures > 3 {
-                    tell(&board, words, set);
+                    let own = !set && board.sys.clock.wall().is_some();
+                    let own = if own { "By the board's own clock. " } else { "" };
+                    tell(&board, format!("{own}{words}"), set);
                 }
                 wait_after(failures)
             }

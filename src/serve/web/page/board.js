@@ -35,7 +35,7 @@ function facts(board) {
       row("Version", board.version + ", made on " + new Date(board.built * 1000).toLocaleDateString()),
       row("Runs", outcome(board), true),
       row("Found at", [board.name, ...board.addresses].join(" · "), true),
-      row("Clock", board.clock),
+      row("Clock", board.clock, true),
       row("Memory", size(board.free_octets) + " of " + size(board.memory_octets) + " are free."),
     ),
     board.last_words &&

@@ -20,9 +20,12 @@ const ALL: SocketAddr = SocketAddr::new(IpAddr::V4(GROUP), PORT);
 
 /// Answer for as long as the board runs; anew where its addresses have changed.
 pub async fn keep(board: Rc<Board>) {
-    let wanted = board.now.borrow().name.clone();
+    let mut wanted = own_name(&board);
     let mut number = 1_u32;
     loop {
+        if own_name(&board) != wanted {
+            (wanted, number) = (own_name(&board), 1);
+        }
         let addresses = own(&board);
         let Some(first) = addresses.iter().find_map(|address| match address {
             IpAddr::V4(address) => Some(*address),
@@ -33,7 +36,7 @@ pub async fn keep(board: Rc<Board>) {
         };
         let name = if number == 1 { wanted.clone() } else { format!("{wanted}-{number}") };
         match board.machine.group(GROUP, PORT, first) {
-            Ok(group) => match answer(&board, &*group, &name, &addresses).await {
+            Ok(group) => match answer(&board, &*group, (&wanted, &name), &addresses).await {
                 End::Taken => number = number % limits::BOARD_NAMES + 1,
                 End::Moved => {}
             },
@@ -49,11 +52,21 @@ pub async fn keep(board: Rc<Board>) {
 enum End {
     /// Somebody else has it. RFC 6762 §9.
     Taken,
-    /// Our addresses are others.
+    /// Our addresses are others, or a person has given us another name.
     Moved,
 }
 
-async fn answer(board: &Board, group: &dyn Group, name: &str, addresses: &[IpAddr]) -> End {
+/// As the file `network` says.
+fn own_name(board: &Board) -> String {
+    board.now.borrow().network.name.clone().unwrap_or_else(|| "waypost".into())
+}
+
+async fn answer(
+    board: &Board,
+    group: &dyn Group,
+    (wanted, name): (&str, &str),
+    addresses: &[IpAddr],
+) -> End {
     let told = Told { name: name.to_owned(), addresses: addresses.to_vec(), port: 80 };
     // RFC 6762 §8.1: asked three times whether anybody has it.
     for _ in 0..3 {
@@ -74,7 +87,7 @@ async fn answer(board: &Board, group: &dyn Group, name: &str, addresses: &[IpAdd
         if let Some(end) = hear(board, group, &told, limits::BOARD_LINKS_EVERY).await {
             return end;
         }
-        if own(board) != addresses {
+        if own(board) != addresses || own_name(board) != wanted {
             return End::Moved;
         }
     }

@@ -1,5 +1,6 @@
 """Debian packages by version and SHA-256 (image/packages.lock), fetched without root and without touching the system."""
 
+import functools
 import gzip
 import hashlib
 import lzma
@@ -12,7 +13,6 @@ import urllib.request
 HERE = pathlib.Path(__file__).resolve().parent
 LOCK = HERE / "packages.lock"
 SUITE = "bookworm"
-MIRROR = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 # Versions leave the mirror when Debian brings newer ones; this archive keeps them all.
 ARCHIVE = "http://snapshot.debian.org/archive/debian"
 PATIENCE_SECONDS = 120
@@ -20,6 +20,22 @@ PATIENCE_SECONDS = 120
 
 class Missing(Exception):
     """A package that cannot be had, and what to do."""
+
+
+@functools.cache
+def mirror():
+    """Where packages are taken from: as the environment says, else where this machine takes its own of that suite."""
+    given = os.environ.get("DEBIAN_MIRROR")
+    if given:
+        return given.rstrip("/")
+    try:
+        told = subprocess.run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)"], capture_output=True, check=False)
+        own = [line.split()[1] for line in told.stdout.decode().splitlines() if line.split()[:1] == [SUITE]]
+    except FileNotFoundError:
+        own = []
+    if not own:
+        raise Missing(f"no mirror of Debian {SUITE} is known here: give its address as DEBIAN_MIRROR")
+    return own[0].rstrip("/")
 
 
 def pins():
@@ -49,7 +65,7 @@ def fetch(package, architecture, cache):
     if kept.is_file() and hashlib.sha256(kept.read_bytes()).hexdigest() == digest:
         return kept
     tried = []
-    for place in (MIRROR, f"{ARCHIVE}/{day}"):
+    for place in places(day):
         try:
             octets = read(f"{place}/{path}")
         except (urllib.error.URLError, OSError) as error:
@@ -65,6 +81,15 @@ def fetch(package, architecture, cache):
         fresh.rename(kept)
         return kept
     raise Missing(f"{path} cannot be had ({'; '.join(tried)}). Newer packages: scripts/image pin")
+
+
+def places(day):
+    """The mirror, where one is known, and the archive as it was that day."""
+    try:
+        yield mirror()
+    except Missing:
+        pass
+    yield f"{ARCHIVE}/{day}"
 
 
 def unpack(package, architecture, cache, into):
@@ -83,7 +108,7 @@ def pin(wanted):
 
     The index is signed: gpgv checks it against Debian's own keys.
     """
-    release = read(f"{MIRROR}/dists/{SUITE}/InRelease")
+    release = read(f"{mirror()}/dists/{SUITE}/InRelease")
     signed = subprocess.run(["gpgv", "--keyring", "/usr/share/keyrings/debian-archive-keyring.gpg", "--output", "-"],
                             input=release, capture_output=True, check=False)
     if signed.returncode != 0:
@@ -100,7 +125,7 @@ def pin(wanted):
     for component in ("main", "non-free-firmware"):
         for architecture in sorted({arch for _, arch in wanted}):
             name = f"{component}/binary-{architecture}/Packages.xz"
-            octets = read(f"{MIRROR}/dists/{SUITE}/{name}")
+            octets = read(f"{mirror()}/dists/{SUITE}/{name}")
             if hashlib.sha256(octets).hexdigest() != sums.get(name):
                 raise Missing(f"{name} is not what was signed")
             for text in lzma.decompress(octets).decode().split("\n\n"):

@@ -4,7 +4,7 @@
 use super::{Board, RUN};
 use crate::{
     limits,
-    sys::machine::{Command, Program},
+    sys::machine::{Command, Output, Program},
 };
 use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
 
@@ -62,7 +62,7 @@ async fn bring_up(board: &Board, name: &str, is_first: bool) -> Option<Box<dyn P
             .to_vec();
     let more = ["-t", "3", "-T", "3", "-A", "10", "-O", "ntpsrv", "-s", SCRIPT].map(String::from);
     let words = words.into_iter().chain(more).collect();
-    match board.machine.start(&Command { words, ..Command::default() }) {
+    match board.machine.start(&Command { words, output: Output::Lost, ..Command::default() }) {
         Ok(client) => Some(client),
         Err(error) => {
             board.trouble(&format!("DHCP cannot be asked on {name}: {error}."));

@@ -57,7 +57,7 @@ fn start(board: &Board) -> std::io::Result<Box<dyn Program>> {
     let words = ["setpriv", "--nnp", "/usr/bin/waypost", "run", "--data", RELAY];
     let environment = vec![("WAYPOST_BOARD".to_owned(), SOCKET.to_owned())];
     let words = words.map(String::from).to_vec();
-    board.machine.start(&Command { words, environment, user: Some(USER) })
+    board.machine.start(&Command { words, environment, user: Some(USER), ..Command::default() })
 }
 
 /// Let the relay write down what it has only in memory, before the board starts anew.

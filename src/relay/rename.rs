@@ -92,9 +92,8 @@ impl<B: Octets> Renamed<B> {
     /// # Errors
     /// The message could not be read.
     pub async fn label(&mut self) -> io::Result<Option<&'static str>> {
-        let header =
-            if self.head.is_empty() { self.header().await? } else { Some(self.head.clone()) };
-        let Some(header) = header.filter(|header| charset::is_unlabelled(header)) else {
+        let current = self.current().await?;
+        let Some((header, instead)) = current.filter(|(h, _)| charset::is_unlabelled(h)) else {
             return Ok(None);
         };
         let mut utf8 = charset::Utf8::default();
@@ -111,7 +110,6 @@ impl<B: Octets> Renamed<B> {
             return Ok(None);
         }
         let name = if utf8.is_valid() { "utf-8" } else { "windows-1252" };
-        let instead = if self.head.is_empty() { header.len() as u64 } else { self.instead };
         (self.head, self.instead) = (charset::labelled(&header, name), instead);
         Ok(Some(name))
     }
@@ -122,12 +120,11 @@ impl<B: Octets> Renamed<B> {
     /// # Errors
     /// The message could not be read.
     pub async fn date(&mut self, date: Wall) -> io::Result<bool> {
-        let header =
-            if self.head.is_empty() { self.header().await? } else { Some(self.head.clone()) };
-        let Some(header) = header.filter(|header| header::find(header, "Date").is_none()) else {
+        let current = self.current().await?;
+        let Some((header, instead)) = current.filter(|(h, _)| header::find(h, "Date").is_none())
+        else {
             return Ok(false);
         };
-        let instead = if self.head.is_empty() { header.len() as u64 } else { self.instead };
         let field = format!("Date: {}\r\n", date::format(date));
         // Before the empty line, where there is one.
         let fields =
@@ -135,6 +132,19 @@ impl<B: Octets> Renamed<B> {
         let (fields, end) = fields.map_or((&header[..], &b""[..]), |fields| (fields, b"\r\n"));
         (self.head, self.instead) = ([fields, field.as_bytes(), end].concat(), instead);
         Ok(true)
+    }
+
+    /// The header as it is by now, and the octets of the message that it stands for; `None`: it is
+    /// too long.
+    async fn current(&self) -> io::Result<Option<(Vec<u8>, u64)>> {
+        if !self.head.is_empty() {
+            return Ok(Some((self.head.clone(), self.instead)));
+        }
+        let header = self.header().await?;
+        Ok(header.map(|header| {
+            let length = header.len() as u64;
+            (header, length)
+        }))
     }
 
     /// The header with its empty line; `None`: it is too long.

@@ -49,6 +49,19 @@ pub struct Command {
     pub environment: Vec<(String, String)>,
     /// User and group; those of this process where that is nothing.
     pub user: Option<u32>,
+    /// What becomes of what it writes.
+    pub output: Output,
+}
+
+/// What becomes of what a program writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// [`Program::line`] tells it, and must be asked: a program that nobody hears stands still once
+    /// the pipe is full.
+    #[default]
+    Heard,
+    /// It is lost.
+    Lost,
 }
 
 /// A program that runs.

@@ -58,8 +58,8 @@ class Booted:
 
     def install(self, place):
         deb = one(place, "waypost_*_amd64.deb")
-        shutil.copy(deb, self.root / "root" / deb.name)
-        return self.run("dpkg", "-i", "/root/" + deb.name)
+        shutil.copy(deb, self.root / "opt" / deb.name)
+        return self.run("dpkg", "-i", "/opt/" + deb.name)
 
     def show(self, word):
         return self.run("systemctl", "show", "--value", "-p", word, "waypost.service").strip()

@@ -8,7 +8,7 @@ use crate::{
     limits,
     sys::{
         Pending,
-        machine::{Command, Device, Group, Machine, Program},
+        machine::{Command, Device, Group, Machine, Output, Program},
     },
 };
 use futures_lite::FutureExt;
@@ -23,6 +23,7 @@ use std::{
     future::poll_fn,
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket},
+    os::fd::OwnedFd,
     os::unix::{fs::OpenOptionsExt, net::UnixStream, process::CommandExt, process::ExitStatusExt},
     process::{Child, ExitStatus, Stdio},
 };
@@ -54,8 +55,11 @@ impl Machine for RealMachine {
             .args(command.words.iter().skip(1))
             .envs(command.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::from(std::os::fd::OwnedFd::from(theirs.try_clone()?)))
-            .stderr(Stdio::from(std::os::fd::OwnedFd::from(theirs)));
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        if command.output == Output::Heard {
+            started.stdout(OwnedFd::from(theirs.try_clone()?)).stderr(OwnedFd::from(theirs));
+        }
         if let Some(user) = command.user {
             started.uid(user).gid(user);
         }
@@ -228,7 +232,8 @@ mod tests {
 
     fn shell(script: &str) -> Command {
         let words = ["/bin/sh", "-c", script].map(String::from).to_vec();
-        Command { words, environment: vec![("WORD".into(), "handed on".into())], user: None }
+        let environment = vec![("WORD".into(), "handed on".into())];
+        Command { words, environment, ..Command::default() }
     }
 
     #[test]
@@ -263,6 +268,16 @@ mod tests {
         let mut other = machine.start(&shell("echo up; exec sleep 1000")).unwrap();
         reactor.block_on(other.line());
         drop(other);
+    }
+
+    #[test]
+    fn a_program_that_nobody_hears_is_not_held_up_by_what_it_says() {
+        let reactor = reactor();
+        let machine = RealMachine::new(reactor);
+        let talks = shell("head -c 2000000 /dev/zero; exit 7");
+        let mut program = machine.start(&Command { output: Output::Lost, ..talks }).unwrap();
+        while program.code().is_none() {}
+        assert_eq!(program.code(), Some(7));
     }
 
     #[test]

@@ -52,8 +52,22 @@ fn strict_transport(octets: &[u8]) {
     for pattern in &policy.mx {
         let host = pattern.strip_prefix("*.").map_or(pattern.clone(), |rest| format!("x.{rest}"));
         assert!(policy.allows(&host), "{pattern} allows {host}");
-        assert!(!policy.allows("") && !policy.allows(&format!("a.b.{host}.c")));
+        for other in [String::new(), format!("a.b.{host}.c"), format!("a.{host}")] {
+            assert_eq!(policy.allows(&other), matches(&policy.mx, &other), "{other}");
+        }
     }
+}
+
+/// RFC 8461 section 4.1, label by label: `*` stands for one label, the first.
+fn matches(patterns: &[String], host: &str) -> bool {
+    patterns.iter().any(|pattern| {
+        let (pattern, host): (Vec<_>, Vec<_>) =
+            (pattern.split('.').collect(), host.split('.').collect());
+        pattern.len() == host.len()
+            && pattern.iter().zip(&host).enumerate().all(|(at, (label, part))| {
+                (at == 0 && *label == "*" && !part.is_empty()) || label.eq_ignore_ascii_case(part)
+            })
+    })
 }
 
 fn allowed_senders(text: &str) {

@@ -28,7 +28,8 @@ BOARD = {
 IMAGE = {
     "boot": (WORD, True), "table": (WORD, True), "medium": (WORDS, True), "console": (WORDS, True),
     "kernel": (WORD, True), "device_trees": (WORDS, False), "modules_boot": (WORDS, False),
-    "modules": (WORDS, False), "boot_files": (WORDS, False), "firmware_settings": (WORDS, False), "parameters": (TEXT, False),
+    "modules": (WORDS, False), "boot_files": (WORDS, False), "firmware": (WORDS, False),
+    "firmware_settings": (WORDS, False), "parameters": (TEXT, False),
 }
 BUDGET = {"binary_octets": (COUNT, True), "image_octets": (COUNT, False), "memory_octets": (COUNT, True),
           "free_octets": (COUNT, False)}
@@ -102,9 +103,10 @@ def check(name, board):
             raise Wrong(f"{where} [image]: {key} is missing, which boot {image['boot']!r} needs")
     if image["boot"] == "rpi" and image["table"] != "mbr":
         raise Wrong(f"{where} [image]: table: found {image['table']!r}; allowed with boot 'rpi' is mbr")
-    for line in image.get("boot_files", []):
-        if line.count(":") != 1:
-            raise Wrong(f"{where} [image]: boot_files: found {line!r}; allowed is PACKAGE:FILES")
+    for key in ("boot_files", "firmware"):
+        for line in image.get(key, []):
+            if line.count(":") != 1:
+                raise Wrong(f"{where} [image]: {key}: found {line!r}; allowed is PACKAGE:FILES")
     if image["boot"] == "u-boot" and not board.get("blob"):
         raise Wrong(f"{where}: no [[blob]], which boot 'u-boot' needs")
     first = TABLE_OCTETS[image["table"]]

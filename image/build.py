@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -23,19 +24,33 @@ KEPT = ROOT / "target/image"
 WORK = pathlib.Path(os.environ.get("WAYPOST_IMAGE_WORK") or KEPT)
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 BOOTLOADERS = {"x86_64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "aarch64": ("systemd-bootaa64.efi", "BOOTAA64.EFI")}
+# Machine code for which the kernel knows a filter that makes it smaller.
+SQUASHFS_CODE = {"x86_64": "x86"}
 BOOT_OCTETS, SLOT_OCTETS, DATA_OCTETS = 96 * MEBI, 32 * MEBI, 64 * MEBI
 
 # What the root has of Debian: files and their packages. Libraries follow from what the programs name.
 PROGRAMS = {"e2fsprogs": ["usr/sbin/e2fsck", "usr/sbin/resize2fs"], "fdisk": ["usr/sbin/sfdisk"],
-            "util-linux": ["usr/bin/partx"], "dropbear-bin": ["usr/sbin/dropbear"]}
+            "util-linux": ["usr/bin/partx"], "dropbear-bin": ["usr/sbin/dropbear"], "wpasupplicant": ["usr/sbin/wpa_supplicant"]}
 LIBRARIES = ["libc6", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "libfdisk1", "libsmartcols1", "libmount1",
              "libreadline8", "libtinfo6", "libselinux1", "libpcre2-8-0", "libcrypt1", "libtomcrypt1", "libtommath1",
-             "libgmp10", "zlib1g"]
+             "libgmp10", "zlib1g", "libnl-3-200", "libnl-genl-3-200", "libnl-route-3-200", "libpcsclite1", "libssl3", "libdbus-1-3"]
+STAND_IN = "libsystemd.so.0"
 # Drivers that every board may meet: on USB, and the watchdog in software.
-COMMON_BOOT = ["usb-storage", "uas", "squashfs", "ext4", "crc32c_generic", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1",
-               "nls_utf8", "loop", "sd_mod", "mmc_block"]
+COMMON_BOOT = ["usb-storage", "uas", "crc32c_generic", "sd_mod", "mmc_block"]
+# What initramfs/init loads always, so that nobody looks for it later.
+FILE_SYSTEMS = ["squashfs", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "loop"]
 COMMON = ["r8152", "asix", "ax88179_178a", "smsc75xx", "smsc95xx", "lan78xx", "cdc_ether", "cdc_ncm", "rtl8150", "dm9601", "mcs7830",
-          "aqc111", "softdog", "ipv6", "af_packet"]
+          "aqc111", "softdog", "ipv6", "af_packet", "rtl8xxxu", "rtl8192cu", "rt2800usb", "mt7601u", "mt76x0u", "mt76x2u", "ath9k_htc",
+          "ctr", "ccm", "gcm", "cmac"]
+# What the chips of Wi-Fi sticks run, for those drivers: PACKAGE:FILES, on the boot partition below firmware/.
+STICKS = [
+    "firmware-realtek:lib/firmware/rtlwifi/rtl8192cufw*.bin", "firmware-realtek:lib/firmware/rtlwifi/rtl8192eu_nic.bin",
+    "firmware-realtek:lib/firmware/rtlwifi/rtl8723au*.bin", "firmware-realtek:lib/firmware/rtlwifi/rtl8723bu_nic.bin",
+    "firmware-realtek:lib/firmware/rtlwifi/rtl8188*u*.bin", "firmware-misc-nonfree:lib/firmware/rt2870.bin",
+    "firmware-misc-nonfree:lib/firmware/mt7601u.bin", "firmware-misc-nonfree:lib/firmware/mediatek/mt7610u.bin",
+    "firmware-misc-nonfree:lib/firmware/mediatek/mt7662u*.bin", "firmware-ath9k-htc:lib/firmware/ath9k_htc/htc_*.fw",
+    "wireless-regdb:lib/firmware/regulatory.db*-debian",
+]
 
 
 def main():
@@ -76,8 +91,13 @@ def wanted_packages():
 
 def firmware_packages(one):
     """What a board's firmware comes from. Its licence goes along with it, on the boot partition."""
-    files = {line.split(":")[0] for line in one["image"].get("boot_files", [])}
+    files = {line.split(":")[0] for line in one["image"].get("boot_files", []) + radio_firmware(one)}
     return files | {blob["package"] for blob in one.get("blob", [])}
+
+
+def radio_firmware(one):
+    """What the chips of its Wi-Fi run: the board's own, and those of sticks."""
+    return one["image"].get("firmware", []) + STICKS
 
 
 def build(one, uncompressed):
@@ -188,6 +208,7 @@ def userland(one, work, fetched, fact, when):
                 place = root / "lib" / path.name
                 shutil.copy2(path.resolve(), place)
         keep_licence(package, tree, root)
+    stand_in(one, root / "lib" / STAND_IN, root)
     loader = {"x86_64": "lib64/ld-linux-x86-64.so.2", "aarch64": "lib/ld-linux-aarch64.so.1"}[one["architecture"]]
     if not (root / loader).exists():
         (root / loader).symlink_to(f"../lib/{pathlib.PurePath(loader).name}")
@@ -205,7 +226,7 @@ def userland(one, work, fetched, fact, when):
     (root / "etc/waypost/update.pub").write_text(public_key() + "\n")
     pieces.settle(root, when)
     to = work / "root.sqfs"
-    pieces.squashfs(root, to, when)
+    pieces.squashfs(root, to, when, code=SQUASHFS_CODE.get(one["architecture"]))
     return to
 
 
@@ -236,13 +257,26 @@ def wanted_library(path, root, programs, fetched):
                 have.setdefault(one.name, one)
         open_paths, names = list(programs), set()
         while open_paths:
-            for name in needed(open_paths.pop()) - names:
+            for name in needed(open_paths.pop()) - names - {STAND_IN}:
                 if name not in have:
                     sys.exit(f"image: {name} is in no package of LIBRARIES")
                 names.add(name)
                 open_paths.append(have[name].resolve() if have[name].resolve().exists() else have[name])
         _closures[key] = names
     return path.name in _closures[key]
+
+
+def stand_in(one, to, root):
+    """A library that is only named, and never asked: image/stand-in says why."""
+    wanted = set()
+    for path in (root / "lib").glob("*.so*"):
+        names = subprocess.run(["readelf", "-W", "--dyn-syms", path], capture_output=True, check=True).stdout.decode().split()
+        wanted |= {name.split("@")[0] for name in names if "@LIBSYSTEMD_" in name}
+    have = set(re.findall(r"^int (\w+)", (HERE / "stand-in/libsystemd.c").read_text(), re.MULTILINE))
+    if wanted != have:
+        raise boards.Wrong(f"image/stand-in has {sorted(have)}; the libraries ask for {sorted(wanted)}")
+    run(ROOT / "scripts/cross", "zig", "cc", "-target", f"{one['architecture']}-linux-gnu", "-shared", "-nostdlib", "-Os", "-s",
+        f"-Wl,-soname,{STAND_IN}", f"-Wl,--version-script={HERE / 'stand-in/libsystemd.map'}", "-o", to, HERE / "stand-in/libsystemd.c")
 
 
 def keep_licence(package, tree, root):
@@ -264,7 +298,7 @@ def boot_partition(one, work, fetched, kernel, when):
     shutil.copy2(fetched.busybox(), initial / "bin/busybox")
     # The kernel calls it by this name.
     (initial / "sbin/modprobe").symlink_to("../bin/busybox")
-    drivers = pieces.modules(kernel, COMMON_BOOT + one["image"].get("modules_boot", []), initial)
+    drivers = pieces.modules(kernel, FILE_SYSTEMS + COMMON_BOOT + one["image"].get("modules_boot", []), initial)
     (initial / "etc/modules").write_text("\n".join(one["image"].get("modules_boot", []) + ["usb-storage", "uas"]) + "\n")
     pieces.settle(initial, when)
     packed = subprocess.run(["xz", "--check=crc32", "-9", "-T1"], input=pieces.cpio(initial), capture_output=True, check=True)
@@ -272,13 +306,19 @@ def boot_partition(one, work, fetched, kernel, when):
     late = work / "modules"
     pieces.modules(kernel, COMMON_BOOT + COMMON + one["image"].get("modules_boot", []) + one["image"].get("modules", []), late)
     pieces.settle(late, when)
-    pieces.squashfs(late / "lib/modules", boot / "modules.sqfs", when)
+    # Each driver is read once: large blocks cost nothing.
+    pieces.squashfs(late / "lib/modules", boot / "modules.sqfs", when, block=1048576)
     (boot / "modules.list").write_text("\n".join(["softdog"] if not one["clock"] else []) + "\n")
     image = next((kernel / "boot").glob("vmlinuz-*"))
     shutil.copy2(image, boot / "vmlinuz")
     parameters = "panic=10 quiet loglevel=4 " + " ".join(f"console={name}" for name in one["image"]["console"])
     parameters = f"{parameters} {one['image'].get('parameters', '')}".strip()
     BOOT_WAYS[one["image"]["boot"]](one, boot, fetched, kernel, parameters)
+    for line in radio_firmware(one):
+        for found, name in named(one, "firmware", line, fetched):
+            place = boot / name[name.index("firmware/"):].removesuffix("-debian")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(found.resolve(), place)
     for package in sorted(firmware_packages(one)):
         (boot / "licences").mkdir(exist_ok=True)
         (boot / "licences" / f"{package}.txt").write_bytes(debian.copyright_of(package, fetched.tree(package)))
@@ -288,6 +328,16 @@ def boot_partition(one, work, fetched, kernel, when):
     pieces.fat(boot, to, BOOT_OCTETS, when)
     print(f"{one['name']}: {len(drivers)} drivers to reach the root", file=sys.stderr)
     return to
+
+
+def named(one, key, line, fetched):
+    """The files that PACKAGE:FILES means, each with its name in the package."""
+    package, files = line.split(":")
+    tree = fetched.tree(package)
+    found = sorted(tree.glob(files))
+    if not found:
+        raise boards.Wrong(f"boards/{one['name']}.toml [image]: {key}: {package} has no {files}")
+    return [(path, str(path.relative_to(tree))) for path in found]
 
 
 def uefi(one, boot, fetched, _kernel, parameters):
@@ -309,11 +359,7 @@ def u_boot(one, boot, fetched, kernel, parameters):
 def raspberry(one, boot, fetched, kernel, parameters):
     copy_device_trees(one, kernel, boot)
     for line in one["image"].get("boot_files", []):
-        package, files = line.split(":")
-        found = sorted(fetched.tree(package).glob(files))
-        if not found:
-            raise boards.Wrong(f"boards/{one['name']}.toml [image]: boot_files: {package} has no {files}")
-        for path in found:
+        for path, _ in named(one, "boot_files", line, fetched):
             shutil.copy2(path, boot / path.name)
     (boot / "cmdline.txt").write_text(parameters + "\n")
     settings = ["arm_64bit=1", "kernel=vmlinuz", "initramfs initrd.img followkernel", "enable_uart=1", "upstream_kernel=1",

@@ -58,12 +58,13 @@ def cpio(tree):
     return bytes(out)
 
 
-def squashfs(tree, to, when):
-    """`tree` as a read-only file system; all of it is root's."""
+def squashfs(tree, to, when, block=262144, code=None):
+    """`tree` as a read-only file system, all of it root's, read in blocks of so many octets; `code`: of which machine it is."""
     to.unlink(missing_ok=True)
     # It refuses the variable beside the options, which say the same.
     clock = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
-    run("mksquashfs", tree, to, "-quiet", "-no-progress", "-all-root", "-comp", "xz", "-b", "262144", "-no-xattrs",
+    code = ["-Xbcj", code] if code else []
+    run("mksquashfs", tree, to, "-quiet", "-no-progress", "-all-root", "-comp", "xz", *code, "-b", block, "-no-xattrs",
         "-mkfs-time", when, "-all-time", when, "-processors", 1, env=clock)
 
 

@@ -1,7 +1,7 @@
 //! What a person puts on the boot partition, which every PC can write: taken over at the start, and
 //! blanked there where it holds secrets.
 
-use super::{BOOT, Board, KEPT, RELAY, network, update};
+use super::{BOOT, Board, KEPT, RELAY, network, update, wifi};
 use crate::{config::Document, sys::Open};
 use serde_json::{Map, Value, json};
 use std::io;
@@ -10,7 +10,7 @@ use std::io;
 const FILES: &[&str] = &["waypost.json", "network", "reset-password", "reset-all", "update.pub"];
 /// What is kept where everything else starts anew: the mail.
 const MAIL: &[&str] = &["spool", "mail"];
-/// Why the last `waypost.json` was not taken, for who looks at the card.
+/// Why a file was not taken, for who looks at the card.
 pub const PROBLEM: &str = "waypost-problem.txt";
 
 /// Take over what is there.
@@ -30,7 +30,10 @@ pub async fn take(board: &Board) {
     }
     let text = board.text(&format!("{KEPT}/network")).await;
     match network::parse(&text) {
-        Ok(network) => {
+        Ok(mut network) => {
+            if let Err(error) = wifi::keep_password(board, &mut network).await {
+                board.trouble(&format!("The password of the Wi-Fi cannot be kept: {error}."));
+            }
             let mut now = board.now.borrow_mut();
             now.name = network.name.clone().unwrap_or_else(|| "waypost".into());
             now.network = network;
@@ -53,10 +56,11 @@ async fn take_all(board: &Board, is_there: &impl Fn(&str) -> bool) -> io::Result
         remove(board, "reset-password").await?;
         board.sys.log.line("event=password-reset");
     }
+    if is_there("network") || is_there("waypost.json") {
+        let _there_may_be_none = remove(board, PROBLEM).await;
+    }
     if is_there("network") {
-        let text = board.text(&format!("{BOOT}/network")).await;
-        board.sys.replace(&format!("{KEPT}/network"), text.into_bytes()).await?;
-        remove(board, "network").await?;
+        take_network(board).await?;
     }
     if is_there("update.pub") {
         let path = format!("{KEPT}/update.pub");
@@ -77,6 +81,18 @@ async fn take_all(board: &Board, is_there: &impl Fn(&str) -> bool) -> io::Result
         take_configuration(board).await?;
     }
     Ok(())
+}
+
+/// What is wrong stays there for its owner to mend, and what was known before goes on.
+async fn take_network(board: &Board) -> io::Result<()> {
+    let text = board.text(&format!("{BOOT}/network")).await;
+    match network::parse(&text) {
+        Ok(mut network) => {
+            wifi::keep_network(board, &mut network, &text).await?;
+            wipe(board, "network", text.len()).await
+        }
+        Err(words) => refuse(board, "network", &words).await,
+    }
 }
 
 /// The relay of an image listens where others find it; `theirs` says otherwise where it says so.
@@ -124,8 +140,8 @@ async fn take_configuration(board: &Board) -> io::Result<()> {
     // What is no document stays for its owner to mend; what is one is judged by the relay.
     let theirs = match (Document::parse(&text), serde_json::from_str(&text)) {
         (Ok(_), Ok(Value::Object(theirs))) => theirs,
-        (Err(problem), _) => return refuse(board, &problem.to_string()).await,
-        _ => return refuse(board, "it is not a JSON object").await,
+        (Err(problem), _) => return refuse(board, "waypost.json", &problem.to_string()).await,
+        _ => return refuse(board, "waypost.json", "it is not a JSON object").await,
     };
     let mut blank = Value::Object(theirs.clone());
     blank_secrets(&mut blank);
@@ -137,14 +153,14 @@ async fn take_configuration(board: &Board) -> io::Result<()> {
     wipe(board, "waypost.json", text.len()).await?;
     write(board, "waypost-taken.json", blank).await?;
     board.sys.log.line("event=configuration-taken-over");
-    let _there_may_be_none = board.sys.disk.remove(&format!("{BOOT}/{PROBLEM}")).await;
     Ok(())
 }
 
-/// Say on the card itself why its `waypost.json` was not taken.
-pub async fn refuse(board: &Board, words: &str) -> io::Result<()> {
-    board.trouble(&format!("waypost.json on the boot partition was not taken: {words}."));
-    write(board, PROBLEM, format!("waypost.json was not taken: {words}\r\n")).await
+/// Say on the card itself why a file there was not taken.
+pub async fn refuse(board: &Board, name: &str, words: &str) -> io::Result<()> {
+    board.trouble(&format!("{name} on the boot partition was not taken: {words}."));
+    let before = board.text(&format!("{BOOT}/{PROBLEM}")).await;
+    write(board, PROBLEM, format!("{before}{name} was not taken: {words}\r\n")).await
 }
 
 /// The relay does not take what was taken over: back to what was there before.
@@ -156,7 +172,7 @@ pub async fn go_back(board: &Board, words: &str) -> bool {
         return false;
     }
     board.command(&["mount", "-o", "remount,rw", BOOT]).await;
-    let told = refuse(board, words).await;
+    let told = refuse(board, "waypost.json", words).await;
     board.command(&["mount", "-o", "remount,ro", BOOT]).await;
     told.is_ok()
 }

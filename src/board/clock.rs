@@ -173,7 +173,7 @@ async fn servers(board: &Board) -> Vec<String> {
         return fixed;
     }
     let mut told = Vec::new();
-    for name in board.machine.wired() {
+    for name in board.machine.wired().into_iter().chain(board.machine.radios()) {
         let text = board.text(&format!("{RUN}/ntp.{name}")).await;
         told.extend(text.split_whitespace().map(str::to_owned));
     }

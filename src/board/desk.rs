@@ -2,7 +2,7 @@
 //!
 //! `{"do": "tell"}` · `{"do": "update"}` · `{"do": "restart"}` · `{"do": "network", "text": "…"}`. An answer has `error`, in words for a person, or what was asked.
 
-use super::{Board, KEPT, RELAY, SOCKET, network, service, slots::Slot, update};
+use super::{Board, RELAY, SOCKET, network, service, slots::Slot, update, wifi};
 use crate::{limits, sys::Stream};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use serde_json::{Value, json};
@@ -89,6 +89,7 @@ async fn tell(board: &Board) -> Value {
         "name": format!("{}.local", now.name),
         "addresses": now.addresses,
         "network": now.network_text,
+        "wifi": now.wifi,
         "clock": now.clock,
         "clock_is_set": now.clock_is_set,
         "last_words": now.last_words,
@@ -152,11 +153,11 @@ async fn write(board: &Board, file: &str, slot: Slot) -> Result<update::Header, 
 
 /// In effect at once; a person whose board is not found any more has the boot partition.
 async fn set_network(board: &Board, text: &str) -> Result<Value, String> {
-    let network = network::parse(text)?;
-    let path = format!("{KEPT}/network");
-    board.sys.replace(&path, text.as_bytes().to_vec()).await.map_err(|error| error.to_string())?;
+    let mut network = network::parse(text)?;
+    let kept = wifi::keep_network(board, &mut network, text).await;
+    let kept = kept.map_err(|error| error.to_string())?;
     let mut now = board.now.borrow_mut();
     now.network = network;
-    text.clone_into(&mut now.network_text);
+    now.network_text = kept;
     Ok(json!({}))
 }

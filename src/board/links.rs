@@ -1,5 +1,6 @@
-//! Cables and addresses: DHCP on every wired port, or the fixed address of the file `network` on
-//! the first. IPv6 addresses the kernel takes by itself (RFC 4862).
+//! Cables and addresses: DHCP on every wired port and on the radio that is in the Wi-Fi, or the
+//! fixed address of the file `network`: on that radio where a Wi-Fi is asked for, else on the first
+//! port. IPv6 addresses the kernel takes by itself (RFC 4862).
 
 use super::{Board, RUN};
 use crate::{
@@ -23,17 +24,18 @@ pub async fn keep(board: Rc<Board>) {
             }
             set = network;
         }
-        let wired = board.machine.wired();
-        clients.retain(|name, _| wired.contains(name));
-        for name in &wired {
+        let (wired, radio) = (board.machine.wired(), board.now.borrow().joined.clone());
+        let fixed = if set.wifi.is_some() { radio.clone() } else { wired.first().cloned() };
+        let ports: Vec<String> = wired.into_iter().chain(radio).collect();
+        clients.retain(|name, _| ports.contains(name));
+        for name in &ports {
             let ended = match clients.get_mut(name) {
                 None => true,
                 Some(Some(client)) => client.code().is_some(),
                 Some(None) => false,
             };
             if ended {
-                let is_first = wired.first() == Some(name);
-                let client = bring_up(&board, name, is_first).await;
+                let client = bring_up(&board, name, fixed.as_ref() == Some(name)).await;
                 clients.insert(name.clone(), client);
             }
         }
@@ -43,10 +45,10 @@ pub async fn keep(board: Rc<Board>) {
 }
 
 /// A port's address, or the client that asks for it.
-async fn bring_up(board: &Board, name: &str, is_first: bool) -> Option<Box<dyn Program>> {
+async fn bring_up(board: &Board, name: &str, is_fixed: bool) -> Option<Box<dyn Program>> {
     board.command(&["ip", "link", "set", name, "up"]).await;
     let network = board.now.borrow().network.clone();
-    if let (Some((address, bits)), true) = (network.address, is_first) {
+    if let (Some((address, bits)), true) = (network.address, is_fixed) {
         let subnet = format!("{address}/{bits}");
         board.command(&["ip", "addr", "replace", &subnet, "dev", name]).await;
         if let Some(gateway) = network.gateway {

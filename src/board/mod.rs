@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`boot_files`] | what a person puts on the boot partition: configuration, rescue, keys |
 //! | [`links`], [`network`] | addresses: by DHCP, or as the file `network` says |
+//! | [`wifi`] | the Wi-Fi that it names |
 //! | [`clock`] | the time from servers |
 //! | [`names`] | `waypost.local` |
 //! | [`service`], [`stand_in`] | the relay, looked after, its last words kept; the watchdog |
@@ -26,6 +27,7 @@ pub mod shell;
 pub mod slots;
 pub mod stand_in;
 pub mod update;
+pub mod wifi;
 
 use crate::{
     limits,
@@ -111,6 +113,10 @@ pub struct Now {
     pub network: Network,
     /// Its text.
     pub network_text: String,
+    /// Of the Wi-Fi, in words for a person; nothing where none is asked for.
+    pub wifi: String,
+    /// The interface that is in it.
+    pub joined: Option<String>,
     /// The name that is answered to, without `.local`.
     pub name: String,
     /// Where we can be reached.
@@ -232,6 +238,7 @@ pub async fn keep(sys: Sys, machine: Rc<dyn Machine>) -> Result<(), String> {
     clock::begin(&board).await;
     boot_files::take(&board).await;
     sys.spawn(links::keep(board.clone()));
+    sys.spawn(wifi::keep(board.clone()));
     sys.spawn(clock::keep(board.clone()));
     sys.spawn(names::keep(board.clone()));
     sys.spawn(screen::keep(board.clone()));

@@ -26,7 +26,10 @@ pub async fn keep(board: Rc<Board>) {
 fn words(version: &str, now: &Now) -> String {
     let mut lines = vec![String::new(), format!("Waypost {version}"), String::new()];
     if now.addresses.is_empty() {
-        lines.push("No network yet: is the cable in?".into());
+        lines.push(match now.wifi.as_str() {
+            "" => "No network yet: is the cable in?".into(),
+            wifi => format!("No network yet. {wifi}"),
+        });
     } else {
         let code = now.setup_code.as_ref().map(|code| format!("#setup={code}")).unwrap_or_default();
         lines.push("The page:".into());
@@ -60,6 +63,8 @@ mod tests {
     fn it_says_where_the_page_is_and_the_code_until_somebody_has_used_it() {
         let mut now = Now { name: "waypost".into(), relay: Standing::Serves, ..Now::default() };
         assert!(words("1", &now).contains("is the cable in?"));
+        now.wifi = "Looking for home.".into();
+        assert!(words("1", &now).contains("No network yet. Looking for home."));
         now.addresses = vec!["192.168.1.5".into(), "fd00::5".into()];
         now.setup_code = Some("AAAA-BBBB".into());
         let told = words("1", &now);

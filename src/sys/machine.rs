@@ -31,6 +31,8 @@ pub trait Machine {
     fn set_date(&self, to: i64) -> io::Result<()>;
     /// Names of the network interfaces with a cable, or what looks like one.
     fn wired(&self) -> Vec<String>;
+    /// Names of the network interfaces for Wi-Fi.
+    fn radios(&self) -> Vec<String>;
     /// The addresses of a host, as the system finds them; none where it does not.
     fn addresses(&self, host: &str) -> Pending<'static, Vec<IpAddr>>;
     /// A socket that hears and tells what is said to a group on the link of `own`, from `port`.

@@ -12,9 +12,10 @@ import starts
 import updates
 import faults
 import link
+import radio
 import cuts
 
-MODULES = [updates, starts, link, faults, cuts, boards]
+MODULES = [updates, starts, link, radio, faults, cuts, boards]
 # QEMU keeps a core busy for each.
 AT_ONCE = 2
 

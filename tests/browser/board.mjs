@@ -22,6 +22,7 @@ const TOLD = {
   name: "waypost.local",
   addresses: ["192.168.1.5", "fd12:3456::5"],
   network: "",
+  wifi: "In My home.",
   clock: "By time servers.",
   clock_is_set: true,
   memory_octets: 1_000_000_000,
@@ -39,6 +40,7 @@ async function keeper(t, told) {
     peer.once("data", (octets) => {
       const question = JSON.parse(octets);
       if (question.do !== "tell") asked.push(question);
+      if (question.do === "network") told = { ...told, network: question.text.replace(/(wifi_password) *=.*/, "$1 = (kept)") };
       const answers = {
         tell: told,
         update: { error: "The update's signature is not right: it was changed on its way." },
@@ -82,7 +84,7 @@ export default function chapter(test) {
     const { page } = await onBoard(t);
     await page.getByText("The card failed while it was written").waitFor();
     await open(page);
-    for (const words of ["Raspberry Pi 3", "192.168.1.5", "By time servers.", "slot b was started and did not serve"])
+    for (const words of ["Raspberry Pi 3", "192.168.1.5", "In My home.", "By time servers.", "slot b was started and did not serve"])
       await page.getByText(words).first().waitFor();
     await page.getByText("Last words of a relay").click();
     await page.getByText("at=<b>nowhere</b>").waitFor();
@@ -113,6 +115,12 @@ export default function chapter(test) {
     await page.getByRole("button", { name: "Use it" }).click();
     await until(() => asked.length === 2, "the second question");
     assert.deepEqual(asked[1], { do: "network", text: "name = mail" });
+    await page.getByLabel("Fixed values").fill("wifi = My home\nwifi_password = hunter22");
+    await page.getByRole("button", { name: "Save" }).click();
+    await page.getByRole("button", { name: "Use it" }).click();
+    await until(() => asked.length === 3, "the third question");
+    assert.match(asked[2].text, /hunter22/);
+    await until(async () => (await page.getByLabel("Fixed values").inputValue()).includes("(kept)"), "the password to go", 20_000);
     await page.getByRole("button", { name: "Start the board anew" }).click();
     await page.getByRole("button", { name: "Start it anew" }).click();
     await until(() => asked.some((question) => question.do === "restart"), "the new start");

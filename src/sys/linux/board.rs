@@ -107,21 +107,11 @@ impl Machine for RealMachine {
     }
 
     fn wired(&self) -> Vec<String> {
-        let mut names: Vec<String> = fs::read_dir("/sys/class/net")
-            .into_iter()
-            .flatten()
-            .flatten()
-            // Ethernet (ARPHRD_ETHER is 1), of a device, and no radio.
-            .filter(|entry| {
-                let path = entry.path();
-                fs::read_to_string(path.join("type")).is_ok_and(|kind| kind.trim() == "1")
-                    && path.join("device").exists()
-                    && !path.join("wireless").exists()
-            })
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .collect();
-        names.sort();
-        names
+        ports(false)
+    }
+
+    fn radios(&self) -> Vec<String> {
+        ports(true)
     }
 
     fn addresses(&self, host: &str) -> Pending<'static, Vec<IpAddr>> {
@@ -145,6 +135,25 @@ impl Machine for RealMachine {
         sockopt::set_ip_multicast_if(&socket, &own)?;
         Ok(Box::new(Joined(self.reactor.watch(UdpSocket::from(socket))?)))
     }
+}
+
+/// Interfaces of a device that speak Ethernet (`ARPHRD_ETHER` is 1), those with a radio or those
+/// without.
+fn ports(radio: bool) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| {
+            let path = entry.path();
+            fs::read_to_string(path.join("type")).is_ok_and(|kind| kind.trim() == "1")
+                && path.join("device").exists()
+                && path.join("phy80211").exists() == radio
+        })
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 fn code(status: ExitStatus) -> i32 {

@@ -35,6 +35,7 @@ function facts(board) {
       row("Version", board.version + ", made on " + new Date(board.built * 1000).toLocaleDateString()),
       row("Runs", outcome(board), true),
       row("Found at", [board.name, ...board.addresses].join(" · "), true),
+      board.wifi && row("Wi-Fi", board.wifi, true),
       row("Clock", board.clock, true),
       row("Memory", size(board.free_octets) + " of " + size(board.memory_octets) + " are free."),
     ),
@@ -87,8 +88,8 @@ function update() {
 
 function network() {
   const text = h("textarea", { rows: "6", spellcheck: "false", autocapitalize: "off" });
-  const lines = field("Fixed values, a line each", text, "name, address, gateway, dns, time. What is left out, DHCP tells.");
-  text.placeholder = "address = 192.168.1.5/24\ngateway = 192.168.1.1\ndns = 192.168.1.1";
+  const lines = field("Fixed values, a line each", text, "name, address, gateway, dns, time; wifi, wifi_password, country. What is left out, DHCP tells.");
+  text.placeholder = "wifi = My home\nwifi_password = …\ncountry = DE\n\naddress = 192.168.1.5/24\ngateway = 192.168.1.1";
   let last = null;
   const save = async () => {
     const sure = await confirmed(
@@ -98,6 +99,8 @@ function network() {
     );
     if (!sure) return;
     await ask("PUT", "/api/board/network", { text: text.value });
+    // The password of a Wi-Fi goes from the screen.
+    last = null;
     toast("In effect.");
   };
   return {

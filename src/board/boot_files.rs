@@ -2,7 +2,7 @@
 //! blanked there where it holds secrets.
 
 use super::{BOOT, Board, KEPT, RELAY, network, update, wifi};
-use crate::{config::Document, sys::Open};
+use crate::{config::Document, limits, sys::Open};
 use serde_json::{Map, Value, json};
 use std::io;
 
@@ -85,13 +85,27 @@ async fn take_all(board: &Board, is_there: &impl Fn(&str) -> bool) -> io::Result
 
 /// What is wrong stays there for its owner to mend, and what was known before goes on.
 async fn take_network(board: &Board) -> io::Result<()> {
-    let text = board.text(&format!("{BOOT}/network")).await;
+    let text = match super::text(&board.sys, &format!("{BOOT}/network")).await {
+        Ok(text) => text,
+        Err(error) => return refuse(board, "network", &unreadable(&error)).await,
+    };
     match network::parse(&text) {
         Ok(mut network) => {
             wifi::keep_network(board, &mut network, &text).await?;
             wipe(board, "network", text.len()).await
         }
         Err(words) => refuse(board, "network", &words).await,
+    }
+}
+
+/// Why a file is no text, for who wrote it.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::InvalidData => "it is no text in UTF-8: save it in that encoding".into(),
+        io::ErrorKind::FileTooLarge => {
+            format!("it is larger than {} octets", limits::BOARD_TEXT_BYTES)
+        }
+        _ => error.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the relay may ask of its keeper: one line of JSON there, one back.
 //!
-//! `{"do": "tell"}` · `{"do": "update"}` · `{"do": "restart"}` · `{"do": "network", "text": "…"}`. An answer has `error`, in words for a person, or what was asked.
+//! `{"do": "tell"}` · `{"do": "update"}` · `{"do": "restart"}` · `{"do": "network", "text": "…"}`.
+//! An answer has `error`, in words for a person, or what was asked.
 
 use super::{Board, RELAY, SOCKET, network, service, slots::Slot, update, wifi};
 use crate::{limits, sys::Stream};
@@ -45,8 +46,11 @@ async fn talk(board: Rc<Board>, mut peer: Box<dyn Stream>) {
         Err(_) => Err("That is no question.".into()),
     };
     let answer = answer.unwrap_or_else(|words| json!({"error": words}));
-    let _who_asked_may_be_gone = peer.write_all(format!("{answer}\n").as_bytes()).await;
-    let _who_asked_may_be_gone = peer.close().await;
+    let say = async {
+        peer.write_all(format!("{answer}\n").as_bytes()).await?;
+        peer.close().await
+    };
+    let _who_asked_may_be_gone = board.sys.within(limits::BOARD_LOOK_WAIT, say).await;
 }
 
 async fn act(board: &Rc<Board>, asked: &Value) -> Result<Value, String> {

@@ -142,11 +142,12 @@ pub struct Now {
 impl Board {
     /// Tell it to the log and, as long as the board runs, to the page.
     pub fn trouble(&self, words: &str) {
-        self.sys.log.line(&format!("event=board-trouble words={words:?}"));
         let mut now = self.now.borrow_mut();
-        if !now.troubles.iter().any(|known| known == words)
-            && now.troubles.len() < limits::BOARD_TROUBLES
-        {
+        if now.troubles.iter().any(|known| known == words) {
+            return;
+        }
+        self.sys.log.line(&format!("event=board-trouble words={words:?}"));
+        if now.troubles.len() < limits::BOARD_TROUBLES {
             now.troubles.push(words.to_owned());
         }
         drop(now);

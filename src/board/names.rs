@@ -22,6 +22,7 @@ const ALL: SocketAddr = SocketAddr::new(IpAddr::V4(GROUP), PORT);
 pub async fn keep(board: Rc<Board>) {
     let mut wanted = own_name(&board);
     let mut number = 1_u32;
+    let mut taken = 0;
     loop {
         if own_name(&board) != wanted {
             (wanted, number) = (own_name(&board), 1);
@@ -35,9 +36,18 @@ pub async fn keep(board: Rc<Board>) {
             continue;
         };
         let name = if number == 1 { wanted.clone() } else { format!("{wanted}-{number}") };
+        let begun = board.sys.clock.now();
         match board.machine.group(GROUP, PORT, first) {
             Ok(group) => match answer(&board, &*group, (&wanted, &name), &addresses).await {
-                End::Taken => number = number % limits::BOARD_NAMES + 1,
+                End::Taken => {
+                    number = number % limits::BOARD_NAMES + 1;
+                    let held = board.sys.clock.now().since(begun) > Duration::from_secs(10);
+                    taken = if held { 1 } else { taken + 1 };
+                    if taken >= limits::BOARD_NAMES_QUICK {
+                        // RFC 6762 §8.1: after fifteen, five seconds before each further one.
+                        board.sys.sleep(limits::BOARD_NAMES_REST).await;
+                    }
+                }
                 End::Moved => {}
             },
             Err(error) => {

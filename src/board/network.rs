@@ -114,8 +114,8 @@ fn set_wifi(wifi: &mut Wifi, key: &str, value: &str) -> Result<(), String> {
         "wifi" => {
             let found = value.len();
             return Err(format!(
-                "wifi: found a name of {found} octets; allowed are 1 to 32 (a letter such as \u{fc} \
-                 has 2)"
+                "wifi: found a name of {found} octets; allowed are 1 to 32, and letters of some \
+                 languages have more than one"
             ));
         }
         "country" => {

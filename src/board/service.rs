@@ -27,14 +27,17 @@ pub fn last_words() -> String {
 pub async fn keep(board: Rc<Board>) {
     let mut quick = 0;
     loop {
+        if board.over.count() > 0 {
+            board.ended.raise();
+            return std::future::pending().await;
+        }
         let begun = board.sys.clock.now();
         let (code, words) = match start(&board) {
             Ok(relay) => run(&board, relay).await,
             Err(error) => (-1, format!("it cannot be started: {error}")),
         };
         if board.over.count() > 0 {
-            board.ended.raise();
-            return std::future::pending().await;
+            continue;
         }
         let lived = board.sys.clock.now().since(begun);
         quick = if lived > limits::BOARD_RELAY_STEADY { 0 } else { quick + 1 };
@@ -44,7 +47,12 @@ pub async fn keep(board: Rc<Board>) {
         }
         // While it rests, who comes is told why.
         let wait = backoff(quick);
-        stand_in::answer(&board, &brief(&words), wait).await;
+        let words = brief(&words);
+        let rest = stand_in::answer(&board, &words, wait);
+        let asked = async {
+            board.over.past(0).await;
+        };
+        asked.or(rest).await;
     }
 }
 
@@ -108,11 +116,14 @@ async fn run(board: &Board, mut relay: Box<dyn Program>) -> (i32, String) {
 async fn ended(board: &Board, code: i32, words: &str) {
     let date = board.sys.clock.wall().map_or("at an unknown date".into(), |wall| wall.to_string());
     board.sys.log.line(&format!("event=relay-ended code={code}"));
-    let text = format!("The relay ended with code {code}, {date}.\n{words}\n");
-    let text = text.get(..text.floor_char_boundary(limits::BOARD_TEXT_BYTES)).unwrap_or_default();
-    let _the_card_may_be_broken = board.sys.replace(&last_words(), text.into()).await;
+    let head = format!("The relay ended with code {code}, {date}.\n");
+    // The last of them: why it ended stands there.
+    let over = (head.len() + words.len() + 1).saturating_sub(limits::BOARD_TEXT_BYTES);
+    let words = words.get(words.ceil_char_boundary(over)..).unwrap_or_default();
+    let text = format!("{head}{words}\n");
+    let _the_card_may_be_broken = board.sys.replace(&last_words(), text.clone().into()).await;
     let mut now = board.now.borrow_mut();
-    text.clone_into(&mut now.last_words);
+    now.last_words = text;
     now.relay = Standing::Down;
     drop(now);
     board.changed.raise();
@@ -131,7 +142,9 @@ pub async fn watch(board: Rc<Board>) {
     let mut card = Card { was_good: !is_read_only(&board).await, failed: None };
     let mut good = board.sys.clock.now();
     let begun = good;
+    let mut is_settled = false;
     loop {
+        let looked = board.sys.clock.now();
         let serves = serves(&board).await;
         let now = board.sys.clock.now();
         if serves {
@@ -157,9 +170,11 @@ pub async fn watch(board: Rc<Board>) {
                 board.command(&["sync"]).await;
                 board.command(&["reboot", "-f"]).await;
             }
-        } else if steady_enough(since, now) {
+        } else if !is_settled && is_steady(since, now) {
             boot_files::settled(&board).await;
+            is_settled = true;
         }
+        is_settled &= serves;
         // Without the relay the board is of no use, and a new start may help; where the relay says
         // itself why it cannot, it does not, and who comes is told that.
         let fed = now.since(good) < limits::BOARD_WATCHDOG_PATIENCE
@@ -170,7 +185,8 @@ pub async fn watch(board: Rc<Board>) {
             board.trouble(&format!("The watchdog cannot be fed: {error}."));
         }
         let wait = if serves { limits::BOARD_LOOK_EVERY } else { Duration::from_secs(1) };
-        board.sys.sleep(wait).await;
+        // Looks that take long come without a rest: the watchdog has its time, too.
+        board.sys.clock.sleep_until(looked + wait).await;
     }
 }
 
@@ -214,12 +230,8 @@ fn is_read_only_in(mounts: &str) -> bool {
         .is_some_and(|options| options.split(',').any(|option| option == "ro"))
 }
 
-fn steady_enough(since: Option<crate::time::Instant>, now: crate::time::Instant) -> bool {
-    since.is_some_and(|since| {
-        let lived = now.since(since);
-        lived >= limits::BOARD_RELAY_STEADY
-            && lived < limits::BOARD_RELAY_STEADY + 2 * limits::BOARD_LOOK_EVERY
-    })
+fn is_steady(since: Option<crate::time::Instant>, now: crate::time::Instant) -> bool {
+    since.is_some_and(|since| now.since(since) >= limits::BOARD_RELAY_STEADY)
 }
 
 /// The root on trial has served: it is the good one now.
@@ -244,7 +256,7 @@ async fn settle(board: &Board) {
 }
 
 /// Where the relay listens, by its configuration; for [`Board::sys`] on this machine.
-async fn ports(board: &Board) -> (Option<SocketAddr>, Option<SocketAddr>) {
+async fn ports(board: &Board) -> Ports {
     let text = board.text(&format!("{RELAY}/waypost.json")).await;
     let document: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     let first = |service: &str| {
@@ -257,15 +269,32 @@ async fn ports(board: &Board) -> (Option<SocketAddr>, Option<SocketAddr>) {
             _ => at,
         })
     };
-    (first("smtp").or_else(|| first("submission")), first("web"))
+    Ports {
+        smtp: first("smtp").or_else(|| first("submission")),
+        encrypted: first("submissions"),
+        web: first("web"),
+    }
+}
+
+/// Where the relay is looked at.
+struct Ports {
+    /// It greets there.
+    smtp: Option<SocketAddr>,
+    /// It does so once there is TLS.
+    encrypted: Option<SocketAddr>,
+    web: Option<SocketAddr>,
 }
 
 /// It greets, and its page says that it is well.
 pub async fn serves(board: &Board) -> bool {
-    let (smtp, web) = ports(board).await;
-    let greets = match smtp {
-        Some(at) => says(board, at, b"", b"220").await,
-        None => true,
+    let Ports { smtp, encrypted, web } = ports(board).await;
+    let greets = match (smtp, encrypted) {
+        (Some(at), _) => says(board, at, b"", b"220").await,
+        (None, Some(at)) if web.is_none() => {
+            let open = board.sys.net.connect(at);
+            board.sys.within(limits::BOARD_LOOK_WAIT, open).await.is_some_and(|open| open.is_ok())
+        }
+        (None, _) => true,
     };
     let is_well = match web {
         Some(at) => {
@@ -274,7 +303,7 @@ pub async fn serves(board: &Board) -> bool {
         }
         None => true,
     };
-    greets && is_well && (smtp.is_some() || web.is_some())
+    greets && is_well && (smtp.or(encrypted).is_some() || web.is_some())
 }
 
 /// Whether what listens there begins its answer with `expected`.
@@ -303,7 +332,7 @@ async fn look_at_setup(board: &Board) {
     if board.now.borrow().setup_code.is_none() {
         return;
     }
-    let (_, Some(web)) = ports(board).await else { return };
+    let Some(web) = ports(board).await.web else { return };
     let ask = async {
         let mut stream = board.sys.net.connect(web).await?;
         let ask = b"GET /api/session HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

@@ -71,8 +71,17 @@ async fn talk(mut peer: Box<dyn Stream>, speech: Speech, words: &str) -> std::io
         // RFC 5321 §3.8: not now, and the client keeps its mail.
         Speech::Smtp => peer.write_all(refusal(words).as_bytes()).await?,
         Speech::Http => {
-            let mut asked = [0; 1024];
-            let _whatever_it_asks = peer.read(&mut asked).await?;
+            // To its end: what is not read when we hang up resets the connection, and the page is
+            // lost.
+            let (mut asked, mut part) = (Vec::<u8>::new(), [0; 1024]);
+            while asked.len() < limits::BOARD_TEXT_BYTES
+                && !asked.windows(4).any(|end| end == b"\r\n\r\n")
+            {
+                match peer.read(&mut part).await? {
+                    0 => break,
+                    n => asked.extend(part.get(..n).unwrap_or_default()),
+                }
+            }
             peer.write_all(page(words).as_bytes()).await?;
         }
     }

@@ -13,8 +13,8 @@ fn password() -> String {
     format!("{KEPT}/wifi-password")
 }
 
-/// Put the kept password where the file `network` says that there is one; a new one is kept, and one
-/// that is of no use any more goes.
+/// Put the kept password where the file `network` says that there is one; a new one is kept, and
+/// one that is of no use any more goes.
 ///
 /// # Errors
 /// The disk's.
@@ -23,6 +23,9 @@ pub async fn keep_password(board: &Board, network: &mut Network) -> io::Result<(
     match network.wifi.as_mut().map(|wifi| &mut wifi.password) {
         Some(Some(kept)) if kept == KEPT_PASSWORD => {
             *kept = board.text(&path).await;
+            if kept.is_empty() {
+                return Err(io::Error::other("no password is kept: write it where (kept) stands"));
+            }
             Ok(())
         }
         Some(Some(new)) => board.sys.replace(&path, new.clone().into_bytes()).await,
@@ -112,14 +115,7 @@ async fn join(board: &Rc<Board>, radio: &str, wifi: &Wifi) {
     let mut why = String::from("its program ended");
     loop {
         match hear(board, &mut program).await {
-            Heard::Nothing => {
-                let is_same = board.now.borrow().network.wifi.as_ref() == Some(wifi);
-                if !is_same || !board.machine.radios().iter().any(|name| name == radio) {
-                    program.end();
-                    while program.line().await.is_some() {}
-                    return;
-                }
-            }
+            Heard::Nothing => {}
             Heard::Line(line) => {
                 if line.contains("CTRL-EVENT-CONNECTED") {
                     board.now.borrow_mut().joined = Some(radio.to_owned());
@@ -132,10 +128,20 @@ async fn join(board: &Rc<Board>, radio: &str, wifi: &Wifi) {
                 }
             }
             Heard::End => {
+                board.now.borrow_mut().joined = None;
                 tell(board, &format!("The Wi-Fi cannot be joined: {why}."));
                 // It may be a moment too early, and then it ends at once.
                 return board.sys.sleep(Duration::from_secs(5)).await;
             }
+        }
+        // Also where it talks without a pause, as it does while a radio cannot scan.
+        let is_same = board.now.borrow().network.wifi.as_ref() == Some(wifi);
+        if !is_same || !board.machine.radios().iter().any(|name| name == radio) {
+            program.end();
+            let to_its_end = async { while program.line().await.is_some() {} };
+            // What does not end is killed where it is dropped.
+            board.sys.within(limits::BOARD_END_WAIT, to_its_end).await;
+            return;
         }
     }
 }

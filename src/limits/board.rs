@@ -8,8 +8,8 @@ pub const BOARD_TEXT_BYTES: usize = 64 * 1024;
 pub const BOARD_OUTPUT_BYTES: usize = 4096;
 /// Octets of an update that are copied at once.
 pub const BOARD_COPY_BYTES: usize = 256 * 1024;
-/// Most octets of what the keeper answers.
-pub const BOARD_ANSWER_BYTES: usize = 256 * 1024;
+/// Most octets of what the keeper answers: texts of which each octet may be escaped with six.
+pub const BOARD_ANSWER_BYTES: usize = 1024 * 1024;
 /// How long it may take: an update is written to a slow card, and read again.
 pub const BOARD_ANSWER_WAIT: Duration = Duration::from_mins(5);
 /// Most octets of an update: a header and as much as any slot holds.
@@ -24,6 +24,10 @@ pub const BOARD_SERVERS: usize = 8;
 pub const BOARD_TROUBLES: usize = 20;
 /// Most names that are tried where others have them.
 pub const BOARD_NAMES: u32 = 99;
+/// Names that may be taken one after the other until there is a rest before each. RFC 6762 §8.1.
+pub const BOARD_NAMES_QUICK: u32 = 15;
+/// That rest.
+pub const BOARD_NAMES_REST: Duration = Duration::from_secs(5);
 /// Last lines of the relay that are kept when it ends.
 pub const BOARD_LAST_LINES: usize = 60;
 /// How often cables and addresses are looked at. USB adapters appear seconds after the start.

@@ -14,6 +14,7 @@ ROWS = [
     Row("deliver-one", "4,000 that have waited, to one host", "messages/s", 0, "times", 3),
     Row("deliver-many", "4,000 that have waited, to a hundred hosts", "messages/s", 0, "times", 3),
     Row("limit-small", "2 KiB, 10 sessions, without a relay: this bench's own limit", "messages/s", 0, None, 0),
+    Row("limit-one", "2 KiB, 1 session: this bench's own limit and one flush", "messages/s", 0, None, 0),
     Row("limit-large", "64 KiB, 10 sessions, without a relay: this bench's own limit", "messages/s", 0, None, 0),
     Row("slow-1", "each sync 5 ms slower, 1 session", "messages/s", 0, "times", 1.2),
     Row("slow-10", "each sync 5 ms slower, 10 sessions", "messages/s", 0, "times", 1.5),

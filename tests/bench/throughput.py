@@ -1,8 +1,10 @@
 """How much mail gets through, and what a message costs in time of the processor and in wear of the flash."""
+import os
+import statistics
 import time
 
 from traffic import Sent, Sink, rate_between
-from world import SINK_PORT
+from world import SINK_PORT, WORK
 
 KIB = 1024
 # Row, messages, sessions, octets. Each session has one message, as devices send.
@@ -27,6 +29,25 @@ def limit(book):
     for row, octets, messages in (("limit-small", 2 * KIB, 8000), ("limit-large", 64 * KIB, 2000)):
         with Sink().up():
             book.note(row, "", Sent("limit", messages, 10, octets, port=SINK_PORT).end().rate())
+    with Sink().up():
+        alone = Sent("limit", 1000, 1, port=SINK_PORT).end().rate()
+    book.note("limit-one", "", 1 / (1 / alone + flush()))
+
+
+def flush(times=300):
+    """Seconds that the disk takes for a page that is to last, after pages that are there already: the median."""
+    path = os.path.join(WORK, "flush")
+    with open(path, "wb", buffering=0) as file:
+        file.write(bytes(times * 4096))
+        os.fsync(file.fileno())
+        took = []
+        for at in range(times):
+            began = time.monotonic()
+            os.pwrite(file.fileno(), b"x" * 4096, at * 4096)
+            os.fdatasync(file.fileno())
+            took.append(time.monotonic() - began)
+    os.unlink(path)
+    return statistics.median(took)
 
 
 def speed(peer, book):

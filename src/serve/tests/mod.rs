@@ -15,6 +15,7 @@ mod floods;
 mod forwards;
 mod greylists;
 mod history;
+mod keeper;
 mod line;
 mod logins;
 mod names;

@@ -15,7 +15,7 @@ use futures_lite::FutureExt;
 use rustix::{
     net::sockopt,
     process::{Pid, Signal, kill_process},
-    time::{ClockId, Timespec, clock_gettime, clock_settime},
+    time::{ClockId, clock_gettime, clock_settime},
 };
 use std::{
     collections::VecDeque,
@@ -26,6 +26,7 @@ use std::{
     os::fd::OwnedFd,
     os::unix::{fs::OpenOptionsExt, net::UnixStream, process::CommandExt, process::ExitStatusExt},
     process::{Child, ExitStatus, Stdio},
+    time::Duration,
 };
 
 /// The real one.
@@ -96,13 +97,13 @@ impl Machine for RealMachine {
     }
 
     fn date(&self) -> i64 {
-        let now = clock_gettime(ClockId::Realtime);
-        now.tv_sec.saturating_mul(1_000_000).saturating_add(now.tv_nsec / 1000)
+        let now = Duration::try_from(clock_gettime(ClockId::Realtime)).unwrap_or_default();
+        now.as_micros().try_into().unwrap_or(i64::MAX)
     }
 
     fn set_date(&self, to: i64) -> io::Result<()> {
-        let date =
-            Timespec { tv_sec: to.div_euclid(1_000_000), tv_nsec: to.rem_euclid(1_000_000) * 1000 };
+        let date = u64::try_from(to).map(Duration::from_micros).map_err(io::Error::other)?;
+        let date = date.try_into().map_err(io::Error::other)?;
         Ok(clock_settime(ClockId::Realtime, date)?)
     }
 

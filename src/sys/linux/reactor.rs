@@ -263,10 +263,8 @@ fn changes(state: &State) -> EventFlags {
 /// In milliseconds, rounded up: a timer that is woken for early would be woken for again.
 fn timespec(timeout: Option<Duration>) -> Option<Timespec> {
     let timeout = timeout?.checked_add(Duration::from_nanos(999_999))?;
-    Some(Timespec {
-        tv_sec: i64::try_from(timeout.as_secs()).ok()?,
-        tv_nsec: i64::from(timeout.subsec_millis()) * 1_000_000,
-    })
+    let whole = Duration::from_millis(timeout.as_millis().try_into().ok()?);
+    whole.try_into().ok()
 }
 
 impl Sources {

@@ -71,7 +71,7 @@ fn board() -> serde_json::Value {
     serde_json::json!({
         "board": "x86-64-uefi", "title": HOSTILE, "architecture": "x86_64", "version": "0.1.0",
         "built": 1_764_200_000, "slot": "a", "trial": false, "outcome": HOSTILE, "updating": false,
-        "name": "waypost.local", "addresses": ["192.0.2.1"], "network": HOSTILE,
+        "name": "waypost.local", "addresses": ["192.0.2.1"], "network": HOSTILE, "wifi": HOSTILE,
         "clock": HOSTILE, "clock_is_set": true, "memory_octets": 250_000_000,
         "free_octets": 190_000_000, "last_words": HOSTILE, "troubles": [HOSTILE]
     })

@@ -540,6 +540,9 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const KEEPALIVE_COUNT: u32 = 4;
 /// Events that one wait for sockets takes from the kernel at most; the rest come with the next.
 pub const REACTOR_EVENTS: usize = 128;
+/// How long it looks for news without sleeping, where the last came as soon: about what waking a
+/// sleeping processor takes on a virtual machine. Nothing lingers for whom a network is between.
+pub const REACTOR_LINGER: Duration = Duration::from_micros(50);
 /// Reads, writes or accepts in a row that were ready at once before others get their turn.
 pub const READY_STREAK: u32 = 16;
 /// Longest log line with its time and line end, octets; longer ones are cut. A pipe takes this much

@@ -48,6 +48,10 @@ struct Inner {
     /// Timers set so far.
     set: Cell<u64>,
     events: RefCell<Vec<Event>>,
+    /// News came last within [`limits::REACTOR_LINGER`].
+    is_near: Cell<bool>,
+    /// There is one processor: whoever we wait for cannot run while we linger.
+    is_alone: bool,
 }
 
 /// Wakes the thread, from any thread.
@@ -152,6 +156,8 @@ impl Reactor {
             timers: RefCell::default(),
             set: Cell::default(),
             events: RefCell::new(Vec::with_capacity(limits::REACTOR_EVENTS)),
+            is_near: Cell::default(),
+            is_alone: std::thread::available_parallelism().map_or(1, usize::from) == 1,
         })))
     }
 
@@ -171,31 +177,59 @@ impl Reactor {
         }
     }
 
-    /// Sleep until there is news, unless the bell has been rung already, and pass the news on.
+    /// Wait until there is news, unless the bell has been rung already, and pass the news on.
     fn react(&self) {
+        let inner = &*self.0;
+        let began = self.now();
+        let mut events = inner.events.borrow_mut();
+        if inner.is_near.get() && !inner.is_alone {
+            self.linger(&mut events, began);
+        }
+        if events.is_empty() {
+            self.sleep(&mut events);
+        }
+        inner.is_near.set(self.now().saturating_sub(began) < limits::REACTOR_LINGER);
+        for event in events.drain(..) {
+            let state = inner.sources.borrow().find(event.data.u64());
+            if let Some(state) = state {
+                state.told(event.flags);
+            }
+        }
+        drop(events);
+        self.wake_sleepers();
+    }
+
+    /// Look for news for a while without sleeping. Who talks to us on this machine, a word at a
+    /// time, answers sooner than a sleeping processor wakes. Whoever is farther away is not
+    /// lingered for: then the last news took longer.
+    fn linger(&self, events: &mut Vec<Event>, began: Duration) {
+        let inner = &*self.0;
+        let at_once = timespec(Some(Duration::ZERO));
+        let timer = self.until_next_timer().unwrap_or(Duration::MAX);
+        while !inner.bell.rung.load(Ordering::SeqCst) {
+            let waited = self.now().saturating_sub(began);
+            if waited >= limits::REACTOR_LINGER || waited >= timer {
+                return;
+            }
+            match epoll::wait(&inner.epoll, spare_capacity(events), at_once.as_ref()) {
+                Ok(0) | Err(_) => std::hint::spin_loop(),
+                Ok(_) => return,
+            }
+        }
+    }
+
+    fn sleep(&self, events: &mut Vec<Event>) {
         let inner = &*self.0;
         inner.bell.asleep.store(true, Ordering::SeqCst);
         // Who rings from here on writes to the event; who rang before is seen here.
         let rung = inner.bell.rung.load(Ordering::SeqCst);
         let timeout = if rung { Some(Duration::ZERO) } else { self.until_next_timer() };
-        let mut events = inner.events.borrow_mut();
-        let waited =
-            epoll::wait(&inner.epoll, spare_capacity(&mut events), timespec(timeout).as_ref());
+        let waited = epoll::wait(&inner.epoll, spare_capacity(events), timespec(timeout).as_ref());
         inner.bell.asleep.store(false, Ordering::SeqCst);
         match waited {
-            Ok(_) => {
-                for event in events.drain(..) {
-                    let state = inner.sources.borrow().find(event.data.u64());
-                    if let Some(state) = state {
-                        state.told(event.flags);
-                    }
-                }
-            }
-            Err(Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => panic!("waiting for events failed: {error}"),
         }
-        drop(events);
-        self.wake_sleepers();
     }
 
     fn now(&self) -> Duration {

@@ -172,3 +172,49 @@ fn more_sockets_than_one_wait_takes_events_of_are_all_heard() {
         }
     });
 }
+
+#[test]
+fn it_lingers_only_for_those_who_have_just_answered_at_once() {
+    let reactor = reactor();
+    let (ours, other) = pair(&reactor);
+    let is_near = || reactor.0.is_near.get();
+    assert!(!is_near(), "nobody has said anything");
+    // Often, as other work of the machine may come between.
+    let answered = (0..1000).any(|_| {
+        let answer = async {
+            assert_eq!(read(&ours, 8).await, b"2");
+        };
+        let say = async {
+            futures_lite::future::yield_now().await;
+            (&mut &other).write_all(b"2").unwrap();
+        };
+        reactor.block_on(zip(answer, say));
+        is_near()
+    });
+    assert!(answered);
+    // Nothing comes: a timer ends at its time, and who was waited for is far from then on.
+    let at = Instant(u64::try_from(reactor.now().as_millis()).unwrap() + 5);
+    reactor.block_on(reactor.sleep_until(at));
+    assert!(reactor.now() >= Duration::from_millis(at.0));
+    assert!(!is_near());
+}
+
+#[test]
+fn whoever_rings_while_it_lingers_is_heard() {
+    let reactor = reactor();
+    let (to_other, waker) = std::sync::mpsc::channel::<Waker>();
+    let other = thread::spawn(move || waker.iter().for_each(Waker::wake));
+    for _ in 0..2000 {
+        reactor.0.is_near.set(true);
+        let mut asked = false;
+        reactor.block_on(poll_fn(|cx| {
+            if std::mem::replace(&mut asked, true) {
+                return Poll::Ready(());
+            }
+            to_other.send(cx.waker().clone()).unwrap();
+            Poll::Pending
+        }));
+    }
+    drop(to_other);
+    other.join().unwrap();
+}

@@ -75,7 +75,9 @@ fn tell(board: &Board, words: &str) {
 
 /// Why there is no radio.
 async fn missing(board: &Board) -> String {
-    let said = board.machine.run(&["dmesg"]).await.map(|(_, said)| said).unwrap_or_default();
+    // Only these lines: of all that the kernel has said, no more than the end would be told.
+    let ask = ["sh", "-c", "dmesg | grep 'Direct firmware load for'"];
+    let said = board.machine.run(&ask).await.map(|(_, said)| said).unwrap_or_default();
     match wanted_firmware(&said) {
         Some(file) => format!(
             "The Wi-Fi of this board asks for a file that the image does not have: {file}. Put it \

@@ -208,7 +208,7 @@ def userland(one, work, fetched, fact, when):
                 place = root / "lib" / path.name
                 shutil.copy2(path.resolve(), place)
         keep_licence(package, tree, root)
-    stand_in(one, root / "lib" / STAND_IN, root)
+    stand_in(one, root)
     loader = {"x86_64": "lib64/ld-linux-x86-64.so.2", "aarch64": "lib/ld-linux-aarch64.so.1"}[one["architecture"]]
     if not (root / loader).exists():
         (root / loader).symlink_to(f"../lib/{pathlib.PurePath(loader).name}")
@@ -266,17 +266,18 @@ def wanted_library(path, root, programs, fetched):
     return path.name in _closures[key]
 
 
-def stand_in(one, to, root):
+def stand_in(one, root):
     """A library that is only named, and never asked: image/stand-in says why."""
     wanted = set()
     for path in (root / "lib").glob("*.so*"):
-        names = subprocess.run(["readelf", "-W", "--dyn-syms", path], capture_output=True, check=True).stdout.decode().split()
+        names = run("readelf", "-W", "--dyn-syms", path).decode().split()
         wanted |= {name.split("@")[0] for name in names if "@LIBSYSTEMD_" in name}
     have = set(re.findall(r"^int (\w+)", (HERE / "stand-in/libsystemd.c").read_text(), re.MULTILINE))
     if wanted != have:
         raise boards.Wrong(f"image/stand-in has {sorted(have)}; the libraries ask for {sorted(wanted)}")
     run(ROOT / "scripts/cross", "zig", "cc", "-target", f"{one['architecture']}-linux-gnu", "-shared", "-nostdlib", "-Os", "-s",
-        f"-Wl,-soname,{STAND_IN}", f"-Wl,--version-script={HERE / 'stand-in/libsystemd.map'}", "-o", to, HERE / "stand-in/libsystemd.c")
+        f"-Wl,-soname,{STAND_IN}", f"-Wl,--version-script={HERE / 'stand-in/libsystemd.map'}", "-o", root / "lib" / STAND_IN,
+        HERE / "stand-in/libsystemd.c")
 
 
 def keep_licence(package, tree, root):

@@ -35,12 +35,12 @@ pub async fn take(board: &Board) {
                 board.trouble(&format!("The password of the Wi-Fi cannot be kept: {error}."));
             }
             let mut now = board.now.borrow_mut();
-            now.name = network.name.clone().unwrap_or_else(|| "waypost".into());
+            now.name = network.own_name();
             now.network = network;
             now.network_text = text;
         }
         Err(words) => {
-            board.now.borrow_mut().name = "waypost".into();
+            board.now.borrow_mut().name = network::Network::default().own_name();
             board.trouble(&format!("{words}. The address is asked for by DHCP."));
         }
     }
@@ -90,10 +90,13 @@ async fn take_network(board: &Board) -> io::Result<()> {
         Err(error) => return refuse(board, "network", &unreadable(&error)).await,
     };
     match network::parse(&text) {
-        Ok(mut network) => {
-            wifi::keep_network(board, &mut network, &text).await?;
-            wipe(board, "network", text.len()).await
-        }
+        Ok(mut network) => match wifi::keep_network(board, &mut network, &text).await {
+            Ok(_) => wipe(board, "network", text.len()).await,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refuse(board, "network", &error.to_string()).await
+            }
+            Err(error) => Err(error),
+        },
         Err(words) => refuse(board, "network", &words).await,
     }
 }

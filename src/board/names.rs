@@ -41,7 +41,7 @@ pub async fn keep(board: Rc<Board>) {
             Ok(group) => match answer(&board, &*group, (&wanted, &name), &addresses).await {
                 End::Taken => {
                     number = number % limits::BOARD_NAMES + 1;
-                    let held = board.sys.clock.now().since(begun) > Duration::from_secs(10);
+                    let held = board.sys.clock.now().since(begun) > limits::BOARD_NAMES_WITHIN;
                     taken = if held { 1 } else { taken + 1 };
                     if taken >= limits::BOARD_NAMES_QUICK {
                         // RFC 6762 §8.1: after fifteen, five seconds before each further one.
@@ -68,7 +68,7 @@ enum End {
 
 /// As the file `network` says.
 fn own_name(board: &Board) -> String {
-    board.now.borrow().network.name.clone().unwrap_or_else(|| "waypost".into())
+    board.now.borrow().network.own_name()
 }
 
 async fn answer(

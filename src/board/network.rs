@@ -34,6 +34,13 @@ pub struct Wifi {
     pub country: Option<String>,
 }
 
+impl Network {
+    /// The name that the board is to have, without `.local`.
+    pub fn own_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| "waypost".into())
+    }
+}
+
 const KEYS: &str = "name, address, gateway, dns, time, wifi, wifi_password and country";
 
 /// Stands for a password that is kept: too short to be one.

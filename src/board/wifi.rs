@@ -4,10 +4,11 @@ use super::{Board, KEPT, RUN, network};
 use crate::{
     limits,
     sys::machine::{Command, Program},
+    time::Instant,
 };
 use futures_lite::FutureExt;
 use network::{KEPT_PASSWORD, Network, Wifi};
-use std::{io, rc::Rc, time::Duration};
+use std::{io, rc::Rc};
 
 fn password() -> String {
     format!("{KEPT}/wifi-password")
@@ -17,14 +18,15 @@ fn password() -> String {
 /// one that is of no use any more goes.
 ///
 /// # Errors
-/// The disk's.
+/// The disk's; `InvalidInput`: none is kept.
 pub async fn keep_password(board: &Board, network: &mut Network) -> io::Result<()> {
     let path = password();
     match network.wifi.as_mut().map(|wifi| &mut wifi.password) {
         Some(Some(kept)) if kept == KEPT_PASSWORD => {
             *kept = board.text(&path).await;
             if kept.is_empty() {
-                return Err(io::Error::other("no password is kept: write it where (kept) stands"));
+                let words = "no password is kept: write it where (kept) stands";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
             }
             Ok(())
         }
@@ -39,7 +41,7 @@ pub async fn keep_password(board: &Board, network: &mut Network) -> io::Result<(
 /// Keep what a person has written, its password apart from the rest. Tells the rest.
 ///
 /// # Errors
-/// The disk's.
+/// As [`keep_password`].
 pub async fn keep_network(board: &Board, network: &mut Network, text: &str) -> io::Result<String> {
     keep_password(board, network).await?;
     let rest = network::without_password(text);
@@ -49,16 +51,28 @@ pub async fn keep_network(board: &Board, network: &mut Network, text: &str) -> i
 
 /// Be in the Wi-Fi for as long as the board runs, and the file `network` names one.
 pub async fn keep(board: Rc<Board>) {
+    // When the kernel was asked for what the radio lacks.
+    let mut asked: Option<Instant> = None;
     loop {
         let wifi = board.now.borrow().network.wifi.clone();
         let radio = board.machine.radios().into_iter().next();
         match (wifi, radio) {
-            (None, _) => tell(&board, ""),
-            (Some(_), None) => {
-                let words = missing(&board).await;
-                tell(&board, &words);
+            (None, _) => {
+                asked = None;
+                tell(&board, "");
             }
-            (Some(wifi), Some(radio)) => join(&board, &radio, &wifi).await,
+            (Some(_), None) => {
+                let now = board.sys.clock.now();
+                if asked.is_none_or(|asked| now.since(asked) >= limits::BOARD_FIRMWARE_EVERY) {
+                    asked = Some(now);
+                    let words = missing(&board).await;
+                    tell(&board, &words);
+                }
+            }
+            (Some(wifi), Some(radio)) => {
+                asked = None;
+                join(&board, &radio, &wifi).await;
+            }
         }
         board.now.borrow_mut().joined = None;
         board.sys.sleep(limits::BOARD_LINKS_EVERY).await;
@@ -133,7 +147,7 @@ async fn join(board: &Rc<Board>, radio: &str, wifi: &Wifi) {
                 board.now.borrow_mut().joined = None;
                 tell(board, &format!("The Wi-Fi cannot be joined: {why}."));
                 // It may be a moment too early, and then it ends at once.
-                return board.sys.sleep(Duration::from_secs(5)).await;
+                return board.sys.sleep(limits::BOARD_WIFI_REST).await;
             }
         }
         // Also where it talks without a pause, as it does while a radio cannot scan.

@@ -26,8 +26,14 @@ pub const BOARD_TROUBLES: usize = 20;
 pub const BOARD_NAMES: u32 = 99;
 /// Names that may be taken one after the other until there is a rest before each. RFC 6762 §8.1.
 pub const BOARD_NAMES_QUICK: u32 = 15;
+/// What was held for longer does not count among them. RFC 6762 §8.1.
+pub const BOARD_NAMES_WITHIN: Duration = Duration::from_secs(10);
 /// That rest.
 pub const BOARD_NAMES_REST: Duration = Duration::from_secs(5);
+/// Rest before the Wi-Fi's program is started again.
+pub const BOARD_WIFI_REST: Duration = Duration::from_secs(5);
+/// How often the kernel is asked what a missing radio lacks.
+pub const BOARD_FIRMWARE_EVERY: Duration = Duration::from_mins(1);
 /// Last lines of the relay that are kept when it ends.
 pub const BOARD_LAST_LINES: usize = 60;
 /// How often cables and addresses are looked at. USB adapters appear seconds after the start.

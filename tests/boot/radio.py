@@ -66,7 +66,7 @@ def a_board_joins_a_Wi_Fi_says_why_it_cannot_and_is_reached_through_the_air(used
     assert "network" not in guest.run("ls /boot").split(), "it was taken over"
     # As the kernel says it; what is not about a driver of Wi-Fi is not there on such a board.
     guest.run("echo 'brcmfmac x: Direct firmware load for brcm/some.bin failed with error -2' > /dev/kmsg")
-    board.until(lambda: "does not have: brcm/some.bin. Put it" in page.done("GET", "/api/board")["wifi"], 30, "name of the file")
+    board.until(lambda: "does not have: brcm/some.bin. Put it" in page.done("GET", "/api/board")["wifi"], 120, "name of the file")
     kernel = glob.glob(os.path.join(ROOT, "target/image/debian/amd64/linux-image-*/lib/modules/*"))[-1]
     guest.copy(os.path.join(kernel, "kernel/drivers/net/wireless/mac80211_hwsim.ko"))
     guest.copy("/usr/sbin/iw")

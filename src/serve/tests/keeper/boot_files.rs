@@ -218,3 +218,14 @@ fn a_file_network_that_is_no_text_is_told_and_takes_nothing_away() {
         assert_eq!(wifi.password.as_deref(), Some("hunter2222"));
     }
 }
+
+#[test]
+fn a_password_that_was_never_kept_is_asked_for_on_the_card_and_the_rest_is_taken() {
+    let home = Home::new();
+    home.put(NETWORK, "wifi = home\nwifi_password = (kept)\n");
+    home.put(THEIRS, r#"{"hostname": "relay.test"}"#);
+    home.take();
+    assert!(home.has(NETWORK), "it stays there");
+    assert!(home.file(PROBLEM).contains("no password is kept"), "{}", home.file(PROBLEM));
+    assert!(!home.has(THEIRS) && home.file(CONFIG).contains("relay.test"));
+}

@@ -27,9 +27,11 @@ fn without_a_radio_the_file_that_it_misses_is_named() {
     assert_eq!(home.now().wifi, "No Wi-Fi is found in this board.");
     home.pass(60);
     assert_eq!(home.world.told("wifi").len(), 1, "told once");
+    let asked = home.bench.ran("sh -c dmesg").len();
+    assert_eq!(asked, 2, "the kernel is asked at once, and a minute later");
     *home.bench.dmesg.borrow_mut() =
         "[ 2.0] brcmfmac: Direct firmware load for brcm/x.bin failed with error -2\n".into();
-    home.world.pass(limits::BOARD_LINKS_EVERY);
+    home.world.pass(limits::BOARD_FIRMWARE_EVERY);
     assert!(home.now().wifi.contains("does not have: brcm/x.bin."), "{}", home.now().wifi);
     home.bench.radios.borrow_mut().push("wlan0".into());
     home.world.pass(limits::BOARD_LINKS_EVERY);

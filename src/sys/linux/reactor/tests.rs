@@ -116,6 +116,18 @@ fn timers_end_in_the_order_of_their_moments_and_those_dropped_never() {
     assert!(reactor.now() >= Duration::from_millis(330));
 }
 
+/// Wait until whoever gets the waker has used it.
+fn be_woken(reactor: &Reactor, by: &std::sync::mpsc::Sender<Waker>) {
+    let mut asked = false;
+    reactor.block_on(poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) {
+            return Poll::Ready(());
+        }
+        by.send(cx.waker().clone()).unwrap();
+        Poll::Pending
+    }));
+}
+
 #[test]
 fn another_thread_wakes_a_sleeper() {
     let reactor = reactor();
@@ -127,14 +139,7 @@ fn another_thread_wakes_a_sleeper() {
         }
     });
     for _ in 0..20 {
-        let mut asked = false;
-        reactor.block_on(poll_fn(|cx| {
-            if std::mem::replace(&mut asked, true) {
-                return Poll::Ready(());
-            }
-            to_other.send(cx.waker().clone()).unwrap();
-            Poll::Pending
-        }));
+        be_woken(&reactor, &to_other);
     }
     drop(to_other);
     other.join().unwrap();
@@ -206,14 +211,7 @@ fn whoever_rings_while_it_lingers_is_heard() {
     let other = thread::spawn(move || waker.iter().for_each(Waker::wake));
     for _ in 0..2000 {
         reactor.0.is_near.set(true);
-        let mut asked = false;
-        reactor.block_on(poll_fn(|cx| {
-            if std::mem::replace(&mut asked, true) {
-                return Poll::Ready(());
-            }
-            to_other.send(cx.waker().clone()).unwrap();
-            Poll::Pending
-        }));
+        be_woken(&reactor, &to_other);
     }
     drop(to_other);
     other.join().unwrap();

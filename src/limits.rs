@@ -374,10 +374,12 @@ pub const DKIM_FIELDS: usize = 100;
 pub const SIGNING: usize = 100;
 /// Keys of one domain: an RSA and an Ed25519 one, twice while one pair follows the other.
 pub const SIGNING_PER_DOMAIN: usize = 4;
-/// Longest selector, octets: a label. RFC 1035 §2.3.4.
-pub const SELECTOR_BYTES: usize = 63;
+/// Longest selector, octets: a label.
+pub const SELECTOR_BYTES: usize = DNS_LABEL_BYTES;
 /// Largest file with a key, octets: an RSA key of 8192 bits takes 6.3 KB.
 pub const KEY_FILE_BYTES: usize = 16 * 1024;
+/// Octets of a label in DNS. RFC 1035 §2.3.4.
+pub const DNS_LABEL_BYTES: usize = 63;
 /// Octets of a string in a DNS record. RFC 1035 §3.3.
 pub const DNS_STRING_BYTES: usize = 255;
 

@@ -1,18 +1,22 @@
-//! DNS messages: questions out, answers in. RFC 1035, RFC 6891. The door of hickory-proto.
+//! DNS messages: questions out, answers in. RFC 1035, RFC 6891. The door of hickory-proto, of which
+//! only the names are in the program.
 //!
 //! Of an answer only what was asked for is used: the records of the name asked, or of the name that
 //! its CNAME chain in the same answer leads to. Everything else in it is ignored, whoever put it
 //! there.
 
+mod idn;
 pub mod mdns;
+mod wire;
 
 use crate::limits;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use hickory_proto::{
-    op::{Edns, Header, Message, MessageType, OpCode, Query, ResponseCode},
-    rr::{DNSClass, Name, RData, Record, RecordType},
-    serialize::binary::{BinDecodable, BinDecoder},
+use core::{
+    fmt::Write,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    slice,
 };
+use hickory_proto::rr::Name;
+use wire::{Query, Rdata, Reader, Record};
 
 /// What is asked about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -94,6 +98,10 @@ pub const FORMERR: u16 = 1;
 pub const SERVFAIL: u16 = 2;
 /// RCODE of a server that lacks what was asked of it.
 pub const NOTIMP: u16 = 4;
+/// RCODE that all is well.
+const NOERROR: u16 = 0;
+/// RCODE that there is no such name.
+const NXDOMAIN: u16 = 3;
 
 /// An answer and how far it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +137,11 @@ pub enum Stray {
 /// `None` where it is no domain name: an empty or overlong label, a character that may not be
 /// there.
 pub fn ascii_name(domain: &str) -> Option<String> {
-    let name = if domain.is_ascii() { Name::from_ascii(domain) } else { Name::from_utf8(domain) };
-    let text = plain(&name.ok()?);
+    let text = if domain.is_ascii() {
+        plain(&wire::name(domain)?)
+    } else {
+        plain(&wire::name(&idn::to_ascii(domain)?)?)
+    };
     // DNS itself takes any octet. RFC 1123 §2.1, and the underscore of service names.
     let good = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     (!text.is_empty() && text.bytes().all(good)).then_some(text)
@@ -168,16 +179,17 @@ pub fn reverse_name(address: IpAddr) -> String {
 ///
 /// `None` where the name is none.
 pub fn query(id: u16, question: &Question, payload: Payload, ad: bool) -> Option<Vec<u8>> {
-    let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    message.metadata.authentic_data = ad;
-    message.add_query(Query::query(wire_name(question)?, record_type(question.kind)));
-    if payload == Payload::Large {
-        let mut edns = Edns::new();
-        edns.set_max_payload(limits::DNS_PAYLOAD_BYTES);
-        message.set_edns(edns);
-    }
-    message.to_vec().ok()
+    let trust = if ad { wire::AUTHENTIC } else { 0 };
+    let name = wire::name(&question.name)?;
+    let asked = Query { name, kind: question.kind.number(), class: wire::IN };
+    // RFC 6891 §6.1.2: the root's, and the class is the size. Version 0, no flags, no options.
+    let data = Rdata::Empty(wire::OPT);
+    let size = Record { name: Name::root(), class: limits::DNS_PAYLOAD_BYTES, ttl: 0, data };
+    let additionals = match payload {
+        Payload::Large => slice::from_ref(&size),
+        Payload::Plain => &[],
+    };
+    wire::write((id, wire::RECURSION_DESIRED | trust), &[asked], [&[], &[], additionals])
 }
 
 /// What `octets` say to `question`, which was asked with `id`.
@@ -185,31 +197,27 @@ pub fn query(id: u16, question: &Question, payload: Payload, ad: bool) -> Option
 /// # Errors
 /// They are not an answer to it.
 pub fn parse(octets: &[u8], id: u16, question: &Question) -> Result<Response, Stray> {
-    let mut decoder = BinDecoder::new(octets);
-    let header = Header::read(&mut decoder).map_err(|_| Stray::Garbled)?;
-    let meta = header.metadata;
-    if meta.id != id || meta.message_type != MessageType::Response || meta.op_code != OpCode::Query
-    {
+    let mut reader = Reader::new(octets);
+    let header = reader.header().ok_or(Stray::Garbled)?;
+    let is_response = header.flags & (wire::RESPONSE | wire::OPCODE) == wire::RESPONSE;
+    if header.id != id || !is_response {
         return Err(Stray::Foreign);
     }
     // We ask with EDNS version 0, so the upper bits of an extended RCODE are never needed (RFC 6891
     // §6.1.3).
-    let unable = Response {
-        answer: Answer::Unable(meta.response_code.into()),
-        ttl: None,
-        authentic: meta.authentic_data,
-    };
-    let useful = matches!(meta.response_code, ResponseCode::NoError | ResponseCode::NXDomain);
-    if header.counts.queries == 0 && !useful {
+    let code = header.flags & wire::RCODE;
+    let authentic = header.flags & wire::AUTHENTIC != 0;
+    let unable = Response { answer: Answer::Unable(code), ttl: None, authentic };
+    let useful = matches!(code, NOERROR | NXDOMAIN);
+    let [queries, answers, authorities, _] = header.counts;
+    if queries == 0 && !useful {
         // Some servers that do not understand a question do not repeat it either.
         return Ok(unable);
     }
-    let asked = wire_name(question).ok_or(Stray::Foreign)?;
-    let repeated = header.counts.queries == 1
-        && Query::read(&mut decoder).is_ok_and(|query| {
-            *query.name() == asked
-                && query.query_type() == record_type(question.kind)
-                && query.query_class() == DNSClass::IN
+    let asked = wire::name(&question.name).ok_or(Stray::Foreign)?;
+    let repeated = queries == 1
+        && reader.query().is_some_and(|query| {
+            query.name == asked && query.kind == question.kind.number() && query.class == wire::IN
         });
     if !repeated {
         return Err(Stray::Foreign);
@@ -217,20 +225,20 @@ pub fn parse(octets: &[u8], id: u16, question: &Question) -> Result<Response, St
     if !useful {
         return Ok(unable);
     }
-    if meta.truncation {
+    if header.flags & wire::TRUNCATED != 0 {
         return Ok(Response { answer: Answer::Truncated, ..unable });
     }
-    let answers = records(&mut decoder, header.counts.answers).ok_or(Stray::Garbled)?;
+    let answers = records(&mut reader, answers).ok_or(Stray::Garbled)?;
     let chain = Chain::follow(asked, &answers);
     let data: Vec<Data> = chain.records(&answers, question.kind).collect();
     if !data.is_empty() {
         return Ok(Response { answer: Answer::Found(data), ttl: Some(chain.ttl), ..unable });
     }
-    let negative = negative_ttl(&mut decoder, header.counts.authorities);
+    let negative = negative_ttl(&mut reader, authorities);
     let ttl = negative.map(|ttl| ttl.min(chain.ttl));
     let (answer, ttl) = match chain.end {
         _ if chain.is_endless => (Answer::Unable(SERVFAIL), None),
-        _ if meta.response_code == ResponseCode::NXDomain => (Answer::NoName, ttl),
+        _ if code == NXDOMAIN => (Answer::NoName, ttl),
         end if chain.links > 0 && ttl.is_none() => {
             (Answer::Elsewhere(plain(&end)), Some(chain.ttl))
         }
@@ -268,7 +276,7 @@ impl Chain {
 
     fn next_link(&self, answers: &[Record]) -> Option<(Name, u32)> {
         answers.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == self.end => Some((target.0.clone(), record.ttl)),
+            Rdata::Cname(target) if record.name == self.end => Some((target.clone(), record.ttl)),
             _ => None,
         })
     }
@@ -276,64 +284,74 @@ impl Chain {
     fn records<'a>(&'a self, answers: &'a [Record], kind: Kind) -> impl Iterator<Item = Data> + 'a {
         let ours = move |record: &&Record| {
             record.name == self.end
-                && record.dns_class == DNSClass::IN
-                && record.record_type() == record_type(kind)
+                && record.class == wire::IN
+                && record.data.kind() == kind.number()
         };
         answers.iter().filter(ours).filter_map(|record| match &record.data {
-            RData::A(address) => Some(Data::A(address.0)),
-            RData::AAAA(address) => Some(Data::Aaaa(address.0)),
-            RData::MX(mx) => Some(Data::Mx(mx.preference, plain(&mx.exchange))),
-            RData::TXT(text) => Some(Data::Txt(text.txt_data.concat())),
-            RData::TLSA(tlsa) => Some(Data::Tlsa(Tlsa {
-                usage: tlsa.cert_usage.into(),
-                selector: tlsa.selector.into(),
-                matching: tlsa.matching.into(),
-                data: tlsa.cert_data.clone(),
-            })),
-            RData::PTR(name) => Some(Data::Ptr(plain(&name.0))),
+            Rdata::A(address) => Some(Data::A(*address)),
+            Rdata::Aaaa(address) => Some(Data::Aaaa(*address)),
+            Rdata::Mx(preference, host) => Some(Data::Mx(*preference, plain(host))),
+            Rdata::Txt(strings) => Some(Data::Txt(strings.concat())),
+            Rdata::Tlsa(tlsa) => Some(Data::Tlsa(tlsa.clone())),
+            Rdata::Ptr(name) => Some(Data::Ptr(plain(name))),
             _ => None,
         })
     }
 }
 
 /// Up to [`limits::DNS_RECORDS`] of `count` records; `None` where one of them cannot be read.
-fn records(decoder: &mut BinDecoder<'_>, count: u16) -> Option<Vec<Record>> {
+fn records(reader: &mut Reader<'_>, count: u16) -> Option<Vec<Record>> {
     let count = usize::from(count).min(limits::DNS_RECORDS);
     let mut records = Vec::new();
     for _ in 0..count {
-        records.push(Record::read(decoder).ok()?);
+        records.push(reader.record()?);
     }
     Some(records)
 }
 
 /// How long "no" may be remembered: the SOA's own TTL, and the minimum in it. RFC 2308 §5.
-fn negative_ttl(decoder: &mut BinDecoder<'_>, count: u16) -> Option<u32> {
-    records(decoder, count)?.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+fn negative_ttl(reader: &mut Reader<'_>, count: u16) -> Option<u32> {
+    records(reader, count)?.iter().find_map(|record| match record.data {
+        Rdata::Soa { minimum } => Some(record.ttl.min(minimum)),
         _ => None,
     })
 }
 
-fn record_type(kind: Kind) -> RecordType {
-    match kind {
-        Kind::A => RecordType::A,
-        Kind::Aaaa => RecordType::AAAA,
-        Kind::Mx => RecordType::MX,
-        Kind::Txt => RecordType::TXT,
-        Kind::Tlsa => RecordType::TLSA,
-        Kind::Ptr => RecordType::PTR,
+impl Kind {
+    /// The number of its type.
+    fn number(self) -> u16 {
+        match self {
+            Kind::A => wire::A,
+            Kind::Aaaa => wire::AAAA,
+            Kind::Mx => wire::MX,
+            Kind::Txt => wire::TXT,
+            Kind::Tlsa => wire::TLSA,
+            Kind::Ptr => wire::PTR,
+        }
     }
 }
 
-fn wire_name(question: &Question) -> Option<Name> {
-    let mut name = Name::from_ascii(&question.name).ok()?;
-    name.set_fqdn(true);
-    Some(name)
-}
-
+/// A name in lower case without the dot at its end; what no host name may contain is escaped as
+/// [`wire::name`] reads it, which is RFC 1035 §5.1 with octal numbers.
 fn plain(name: &Name) -> String {
-    let text = name.to_ascii().to_ascii_lowercase();
-    text.strip_suffix('.').unwrap_or(&text).to_string()
+    let mut text = String::new();
+    for label in name {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for (at, octet) in label.iter().enumerate() {
+            let c = char::from(octet.to_ascii_lowercase());
+            match octet {
+                b'_' => text.push(c),
+                b'-' if at > 0 => text.push(c),
+                b'*' if at == 0 => text.push(c),
+                _ if octet.is_ascii_alphanumeric() => text.push(c),
+                _ if octet.is_ascii_graphic() => text.extend(['\\', c]),
+                _ => write!(text, "\\{octet:03o}").expect("a string takes all"),
+            }
+        }
+    }
+    text
 }
 
 #[cfg(test)]

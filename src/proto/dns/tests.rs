@@ -1,7 +1,13 @@
 //! Questions, answers, and what lying servers send.
 
 use super::*;
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, PTR, SOA, TLSA, TXT};
+use hickory_proto::{
+    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{
+        DNSClass, RData, Record, RecordType,
+        rdata::{A, AAAA, CNAME, MX, PTR, SOA, TLSA, TXT},
+    },
+};
 
 const ID: u16 = 0x1234;
 
@@ -29,10 +35,15 @@ fn soa(minimum: u32) -> RData {
     RData::SOA(SOA::new(name("ns.example."), name("root.example."), 1, 2, 3, 4, minimum))
 }
 
+fn asked(question: &Question) -> Query {
+    let kind = RecordType::from(question.kind.number());
+    Query::query(wire::name(&question.name).unwrap(), kind)
+}
+
 /// A response to `question` before anything is answered.
 fn response(question: &Question) -> Message {
     let mut message = Message::new(ID, MessageType::Response, OpCode::Query);
-    message.add_query(Query::query(wire_name(question).unwrap(), record_type(question.kind)));
+    message.add_query(asked(question));
     message
 }
 
@@ -60,6 +71,42 @@ fn a_question_has_its_id_recursion_and_the_size_we_take() {
     assert!(!message.metadata.authentic_data);
     let trusting = query(ID, &question("example.org", Kind::Mx), Payload::Plain, true).unwrap();
     assert!(Message::from_vec(&trusting).unwrap().metadata.authentic_data);
+}
+
+#[test]
+fn a_question_is_octet_for_octet_the_one_that_hickory_writes() {
+    let mut compared = 0;
+    for name in ["example.org", "a", "_25._tcp.MX.example.org", "a\\.b.example", "", "x.x.x.x."] {
+        for kind in [Kind::A, Kind::Aaaa, Kind::Mx, Kind::Txt, Kind::Tlsa, Kind::Ptr] {
+            for (payload, ad) in [(Payload::Large, false), (Payload::Plain, true)] {
+                let ask = question(name, kind);
+                let mut message = Message::new(ID, MessageType::Query, OpCode::Query);
+                message.metadata.recursion_desired = true;
+                message.metadata.authentic_data = ad;
+                message.add_query(asked(&ask));
+                if payload == Payload::Large {
+                    let mut edns = Edns::new();
+                    edns.set_max_payload(limits::DNS_PAYLOAD_BYTES);
+                    message.set_edns(edns);
+                }
+                assert_eq!(query(ID, &ask, payload, ad), message.to_vec().ok(), "{ask:?}");
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 72);
+}
+
+#[test]
+fn a_name_is_shown_as_hickory_shows_it() {
+    for octet in 0..=u8::MAX {
+        for label in [vec![octet], vec![b'a', octet, octet], vec![octet, b'B']] {
+            let name = Name::from_labels([label.as_slice(), b"Example", &[octet]]).unwrap();
+            let shown = name.to_ascii().to_ascii_lowercase();
+            assert_eq!(Some(&*plain(&name)), shown.strip_suffix('.'), "{octet}");
+        }
+    }
+    assert_eq!(plain(&Name::root()), "");
 }
 
 #[test]
@@ -133,6 +180,16 @@ fn records_of_the_kind_asked_for_are_read() {
     let txt = RData::TXT(TXT::new(vec!["v=spf1 ".into(), "-all".into()]));
     let found = Answer::Found(vec![Data::Txt(b"v=spf1 -all".to_vec())]);
     assert_eq!(answered(&ask, vec![record("example.org.", 60, txt)]), found);
+}
+
+#[test]
+fn records_of_another_class_are_not_used() {
+    let ask = question("example.org", Kind::A);
+    let mut chaos = record("example.org.", 60, a(1));
+    chaos.dns_class = DNSClass::CH;
+    assert_eq!(answered(&ask, vec![chaos.clone()]), Answer::NoData);
+    let found = Answer::Found(vec![Data::A(Ipv4Addr::new(192, 0, 2, 2))]);
+    assert_eq!(answered(&ask, vec![chaos, record("example.org.", 60, a(2))]), found);
 }
 
 #[test]
@@ -211,6 +268,12 @@ fn what_answers_another_question_is_foreign() {
     assert_eq!(read(&message, &ask), Err(Stray::Foreign));
     message.metadata.response_code = ResponseCode::NXDomain;
     assert_eq!(read(&message, &ask), Err(Stray::Foreign), "too weighty to be believed");
+    for (octet, bits) in [(2, 0x08), (2, 0x78), (28, 3)] {
+        let mut other = good.clone();
+        other[octet] ^= bits;
+        let said = parse(&other, ID, &ask);
+        assert_eq!(said, Err(Stray::Foreign), "what is wanted, or the class: {octet}");
+    }
     assert_eq!(parse(&good[..11], ID, &ask), Err(Stray::Garbled));
     assert_eq!(parse(&[], ID, &ask), Err(Stray::Garbled));
 }
@@ -301,15 +364,34 @@ fn an_exchanger_that_is_no_host_name_is_escaped() {
     assert!(host.starts_with("a\\") && host.chars().all(|c| c.is_ascii_graphic()), "{host}");
 }
 
+/// Dice that fall alike every time: a number below the one that is asked for.
+pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
+    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state >> 33).unwrap() % below
+    }
+}
+
+/// Changes up to five places of `octets`.
+pub(super) fn mutate(octets: &mut Vec<u8>, random: &mut impl FnMut(usize) -> usize) {
+    for _ in 0..=random(4) {
+        let at = random(octets.len());
+        match random(5) {
+            0 => octets[at] = u8::try_from(random(256)).unwrap(),
+            1 => octets[at] ^= 1 << random(8),
+            2 => octets.truncate(at.max(1)),
+            3 => octets[at] = 0xc0, // a compression pointer
+            _ => octets.insert(at, u8::try_from(random(256)).unwrap()),
+        }
+    }
+}
+
 #[test]
 fn mutated_answers_never_panic() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: usize| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        usize::try_from(seed >> 33).unwrap() % below
-    };
+    let mut random = dice(0);
     let ask = question("www.example", Kind::Mx);
     let mut message = response(&ask);
     message.add_answer(record("www.example.", 60, cname("b.example.")));
@@ -322,16 +404,7 @@ fn mutated_answers_never_panic() {
     let mut understood = 0;
     for _ in 0..60_000 {
         let mut octets = good.clone();
-        for _ in 0..=random(4) {
-            let at = random(octets.len());
-            match random(5) {
-                0 => octets[at] = u8::try_from(random(256)).unwrap(),
-                1 => octets[at] ^= 1 << random(8),
-                2 => octets.truncate(at.max(1)),
-                3 => octets[at] = 0xc0, // a compression pointer
-                _ => octets.insert(at, u8::try_from(random(256)).unwrap()),
-            }
-        }
+        mutate(&mut octets, &mut random);
         // Most mutants of the header are foreign at once: keep id and question in some.
         if random(2) == 0 && octets.len() > 30 {
             octets[..6].copy_from_slice(&good[..6]);

@@ -213,6 +213,7 @@ fn prepared(text: &str) -> String {
         | '\u{feff}' => None,
         c => Some(c),
     });
+    let mapped: String = mapped.collect();
     mapped.nfkc().collect()
 }
 

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod drive;
 pub mod limits;
+pub mod pairs;
 pub mod proto;
 pub mod relay;
 pub mod serve;

@@ -9,18 +9,22 @@ use std::{
 /// Folder or file, and what of this crate it may name. The first row that fits counts.
 const FLOORS: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
+    ("src/pairs.rs", &[]),
     ("src/time.rs", &[]),
-    ("src/proto", &["limits", "time", "proto"]),
-    ("src/config", &["proto", "limits", "time", "config"]),
-    ("src/sys", &["limits", "time", "sys"]),
-    ("src/board", &["proto", "sys", "config", "limits", "time", "board"]),
+    ("src/proto", &["limits", "time", "pairs", "proto"]),
+    ("src/config", &["proto", "limits", "time", "pairs", "config"]),
+    ("src/sys", &["limits", "time", "pairs", "sys"]),
+    ("src/board", &["proto", "sys", "config", "limits", "time", "pairs", "board"]),
     ("src/drive.rs", &["proto", "sys", "limits"]),
-    ("src/relay/schedule", &["proto", "config", "limits", "time", "relay"]),
-    ("src/relay/route", &["proto", "config", "limits", "time", "relay"]),
-    ("src/relay/refusal", &["proto", "config", "limits", "time", "relay"]),
-    ("src/relay/admit", &["proto", "config", "limits", "time", "relay"]),
-    ("src/relay", &["proto", "sys", "drive", "config", "limits", "time", "relay"]),
-    ("src/serve", &["proto", "sys", "drive", "config", "limits", "time", "relay", "serve"]),
+    ("src/relay/schedule", &["proto", "config", "limits", "time", "pairs", "relay"]),
+    ("src/relay/route", &["proto", "config", "limits", "time", "pairs", "relay"]),
+    ("src/relay/refusal", &["proto", "config", "limits", "time", "pairs", "relay"]),
+    ("src/relay/admit", &["proto", "config", "limits", "time", "pairs", "relay"]),
+    ("src/relay", &["proto", "sys", "drive", "config", "limits", "time", "pairs", "relay"]),
+    (
+        "src/serve",
+        &["proto", "sys", "drive", "config", "limits", "time", "pairs", "relay", "serve"],
+    ),
 ];
 
 /// An outside crate, and the only places that may name it.
@@ -75,7 +79,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hmac::", &["src/proto/mail/srs", "src/proto/sasl"]),
     ("md5::", &["src/proto/sasl"]),
     ("sha2::", &["src/proto/mail/srs", "src/proto/oauth", "src/proto/sasl"]),
-    ("unicode_normalization::", &["src/proto/sasl"]),
+    ("unicode_normalization::", &["src/proto/dns/idn", "src/proto/sasl"]),
+    ("idna::", &["src/proto/dns/idn"]),
 ];
 
 /// All but `src/sys` and what composes.

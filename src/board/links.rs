@@ -5,21 +5,22 @@
 use super::{Board, RUN};
 use crate::{
     limits,
+    pairs::Pairs,
     sys::machine::{Command, Output, Program},
 };
-use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc};
 
 const SCRIPT: &str = "/usr/share/udhcpc/default.script";
 
 /// Keep every port up, also those that are plugged in later.
 pub async fn keep(board: Rc<Board>) {
-    let mut clients: BTreeMap<String, Up> = BTreeMap::new();
+    let mut clients: Pairs<String, Up> = Pairs::new();
     let mut set = board.now.borrow().network.clone();
     loop {
         let network = board.now.borrow().network.clone();
         if network != set {
             // Every client ends with its addresses, and all begins anew.
-            for name in std::mem::take(&mut clients).into_keys() {
+            for (name, _) in std::mem::take(&mut clients) {
                 board.command(&["ip", "-4", "addr", "flush", "dev", &name]).await;
             }
             set = network;

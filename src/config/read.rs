@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     limits,
+    pairs::Pairs,
     proto::{http::Url, oauth::Provider, sasl::Secret},
 };
 use serde_json::{Map, Value};
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     rc::Rc,
     time::Duration,
@@ -467,7 +467,7 @@ impl Reader {
         items.iter().filter_map(|node| self.route(node, &services)).collect()
     }
 
-    fn route(&mut self, node: &Node, services: &BTreeMap<String, Provider>) -> Option<Route> {
+    fn route(&mut self, node: &Node, services: &Pairs<String, Provider>) -> Option<Route> {
         let pattern = self.text(&node.child("for"), values::pattern);
         let profile = self.text(&node.child("provider"), providers::profile);
         let via = self.via(&node.child("via"), profile.as_ref());

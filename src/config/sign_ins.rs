@@ -2,9 +2,9 @@
 //! anybody changing the configuration.
 
 use super::{Problem, document::value};
-use crate::{limits, proto::oauth::Grant, time::Wall};
+use crate::{limits, pairs::Pairs, proto::oauth::Grant, time::Wall};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 /// Which sign-in: where its tokens come from, who we are there, and who has signed in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ pub struct SignIn {
 
 /// All of them; the text of the file `sign-ins.json`.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct SignIns(pub BTreeMap<SignInKey, SignIn>);
+pub struct SignIns(pub Pairs<SignInKey, SignIn>);
 
 /// Never shows one.
 impl fmt::Debug for SignIns {

@@ -11,6 +11,7 @@ pub use maker::maker;
 
 use crate::{
     limits,
+    pairs::Pairs,
     relay::{envelope::Id, resolve::is_inside},
     sys::{IndexChange, Order, Range, Signal, Sys},
     time::{Instant, Wall},
@@ -18,7 +19,6 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
@@ -27,14 +27,17 @@ const TREE: &str = "clients";
 /// Those who came, by address.
 #[derive(Default)]
 pub struct Clients {
-    known: RefCell<BTreeMap<IpAddr, Client>>,
+    known: RefCell<Known>,
     /// Those that the index does not know as they are. No more than are known or kept.
-    changed: RefCell<BTreeSet<IpAddr>>,
+    changed: RefCell<Pairs<IpAddr, ()>>,
     /// Those that the index has.
-    kept: RefCell<BTreeSet<IpAddr>>,
+    kept: RefCell<Pairs<IpAddr, ()>>,
     loaded: Cell<bool>,
     work: Signal,
 }
+
+/// In boxes, since they are large to be moved for each other.
+type Known = Pairs<IpAddr, Box<Client>>;
 
 /// When something was, by both clocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,7 +167,7 @@ impl Clients {
         if !known.contains_key(&peer) {
             self.make_room(&mut known, visit.trusted);
         }
-        let client = known.entry(peer).or_default();
+        let client = known.entry(peer, Box::default);
         let cut = |text: &str| text.chars().take(limits::CLIENT_TEXT_CHARS).collect::<String>();
         client.trusted = visit.trusted;
         client.seen = now;
@@ -174,16 +177,16 @@ impl Clients {
         (client.tls, client.user) = (cut(visit.tls), cut(visit.user));
         change(client, now);
         if visit.trusted || is_inside(peer) {
-            self.changed.borrow_mut().insert(peer);
+            self.changed.borrow_mut().insert(peer, ());
             self.work.raise();
         }
     }
 
-    fn remove(&self, known: &mut BTreeMap<IpAddr, Client>, peer: IpAddr) {
+    fn remove(&self, known: &mut Known, peer: IpAddr) {
         known.remove(&peer);
         let mut changed = self.changed.borrow_mut();
-        if self.kept.borrow().contains(&peer) {
-            changed.insert(peer);
+        if self.kept.borrow().contains_key(&peer) {
+            changed.insert(peer, ());
         } else {
             changed.remove(&peer);
         }
@@ -191,7 +194,7 @@ impl Clients {
 
     /// Strangers have a part of the places for themselves, so that no crowd of them takes those of
     /// the house.
-    fn make_room(&self, known: &mut BTreeMap<IpAddr, Client>, trusted: bool) {
+    fn make_room(&self, known: &mut Known, trusted: bool) {
         let most = if trusted { limits::CLIENTS } else { limits::CLIENTS_STRANGE };
         let alike = |client: &Client| trusted || !client.trusted;
         while known.values().filter(|client| alike(client)).count() >= most {
@@ -207,12 +210,12 @@ impl Clients {
 
     /// All of them.
     pub fn all(&self) -> Vec<(IpAddr, Client)> {
-        self.known.borrow().iter().map(|(peer, client)| (*peer, client.clone())).collect()
+        self.known.borrow().iter().map(|(peer, client)| (*peer, (**client).clone())).collect()
     }
 
     /// The one at this address.
     pub fn get(&self, peer: IpAddr) -> Option<Client> {
-        self.known.borrow().get(&peer.to_canonical()).cloned()
+        self.known.borrow().get(&peer.to_canonical()).map(|client| (**client).clone())
     }
 
     /// Forget one.
@@ -235,13 +238,13 @@ impl Clients {
     pub fn changes(&self) -> Vec<IndexChange> {
         let changed = self.changed.take();
         let change = |peer: &IpAddr| {
-            let value = self.known.borrow().get(peer).and_then(written);
+            let value = self.known.borrow().get(peer).and_then(|client| written(client));
             IndexChange { tree: TREE, key: peer.to_string().into_bytes(), value }
         };
-        let changes: Vec<IndexChange> = changed.iter().map(change).collect();
+        let changes: Vec<IndexChange> = changed.keys().map(change).collect();
         let (known, mut kept) = (self.known.borrow(), self.kept.borrow_mut());
         kept.extend(changed);
-        kept.retain(|peer| known.contains_key(peer));
+        kept.retain(|peer, ()| known.contains_key(peer));
         changes
     }
 
@@ -258,10 +261,10 @@ impl Clients {
             let peer = std::str::from_utf8(&key).ok().and_then(|text| text.parse::<IpAddr>().ok());
             let client = serde_json::from_slice::<Client>(&value).ok();
             let (Some(peer), Some(client)) = (peer, client) else { continue };
-            self.kept.borrow_mut().insert(peer);
-            let now = known.entry(peer).or_default();
+            self.kept.borrow_mut().insert(peer, ());
+            let now = known.entry(peer, Box::default);
             if now.seen == Moment::default() {
-                *now = client;
+                **now = client;
             } else {
                 now.messages += client.messages;
                 now.refused += client.refused;

@@ -7,6 +7,7 @@
 use crate::{
     config::{SignIn, SignInKey, SignIns},
     limits,
+    pairs::Pairs,
     proto::{
         http::{Answer, Content},
         oauth::{self, Grant, Said, Tokens},
@@ -22,7 +23,6 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     io,
     rc::Rc,
     time::Duration,
@@ -81,7 +81,7 @@ pub enum Standing {
 #[derive(Default)]
 pub struct Grants {
     kept: RefCell<SignIns>,
-    live: RefCell<BTreeMap<SignInKey, Live>>,
+    live: RefCell<Pairs<SignInKey, Live>>,
     /// Raised when somebody has done asking, or writing: something may stand otherwise now.
     pub over: Signal,
     writing: Cell<bool>,
@@ -178,7 +178,7 @@ impl Grants {
     fn at_hand(&self, way: &Way<'_>, key: &SignInKey) -> Hand {
         let now = way.sys.clock.now();
         let mut live = self.live.borrow_mut();
-        let live = live.entry(key.clone()).or_default();
+        let live = live.entry(key.clone(), Live::default);
         if let Some((why, _)) = live.ended.as_ref().filter(|(_, seen)| *seen == way.urgent) {
             return Hand::Missing(refused(key, why));
         }
@@ -337,7 +337,7 @@ impl Grants {
     }
 
     fn with<T>(&self, key: &SignInKey, change: impl FnOnce(&mut Live) -> T) -> T {
-        change(self.live.borrow_mut().entry(key.clone()).or_default())
+        change(self.live.borrow_mut().entry(key.clone(), Live::default))
     }
 }
 

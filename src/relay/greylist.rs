@@ -5,13 +5,14 @@
 
 use crate::{
     limits,
+    pairs::Pairs,
     proto::status::{Class, Outcome},
 };
-use std::{cell::RefCell, collections::BTreeMap, time::Duration};
+use std::{cell::RefCell, time::Duration};
 
 /// For how long servers put off, as far as they have shown it.
 #[derive(Default)]
-pub struct Greylists(RefCell<BTreeMap<String, Duration>>);
+pub struct Greylists(RefCell<Pairs<String, Duration>>);
 
 impl Greylists {
     /// When to try again after all of these, if it is that which they say; `None`: as usual.
@@ -37,7 +38,7 @@ impl Greylists {
         if known.len() >= limits::GREYLISTS && !known.contains_key(host(before)) {
             known.pop_first();
         }
-        let entry = known.entry(host(before).to_string()).or_insert(after);
+        let entry = known.entry(host(before).to_string(), || after);
         *entry = after.min(*entry);
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::{
     limits,
+    pairs::Pairs,
     proto::{
         dns,
         http::{Content, Url},
@@ -18,7 +19,6 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     time::Duration,
 };
@@ -28,11 +28,11 @@ const TREE: &str = "policies";
 /// The policies that are known.
 #[derive(Default)]
 pub struct Policies {
-    kept: RefCell<BTreeMap<String, Kept>>,
+    kept: RefCell<Pairs<String, Kept>>,
     /// The index was asked what it has.
     loaded: Cell<bool>,
     /// Domains whose policy somebody asks for now; "" while the index is read.
-    asking: RefCell<BTreeSet<String>>,
+    asking: RefCell<Pairs<String, ()>>,
     /// Raised when somebody has done asking.
     over: Signal,
 }
@@ -115,7 +115,7 @@ impl Policies {
         if kept.is_some_and(|kept| kept.id == id && now < kept.look) {
             return Hand::Is(valid);
         }
-        let first = self.asking.borrow_mut().insert(name.to_string());
+        let first = self.asking.borrow_mut().insert(name.to_string(), ()).is_none();
         if first { Hand::Ask } else { Hand::Wait }
     }
 
@@ -169,7 +169,7 @@ impl Policies {
     async fn load(&self, sys: &Sys) {
         while !self.loaded.get() {
             let seen = self.over.count();
-            if !self.asking.borrow_mut().insert(String::new()) {
+            if self.asking.borrow_mut().insert(String::new(), ()).is_some() {
                 self.over.past(seen).await;
                 continue;
             }

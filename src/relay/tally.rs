@@ -3,13 +3,11 @@
 
 use crate::{
     limits,
+    pairs::Pairs,
     sys::{IndexChange, Order, Range, Sys},
     time::Wall,
 };
-use std::{
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-};
+use std::cell::{Cell, RefCell};
 
 const TREE: &str = "tally";
 const HOUR: u64 = 3600;
@@ -24,8 +22,8 @@ pub type Counts = [u64; KINDS];
 /// All that is counted.
 #[derive(Default)]
 pub struct Tally {
-    hours: RefCell<BTreeMap<u64, Counts>>,
-    days: RefCell<BTreeMap<u64, Counts>>,
+    hours: RefCell<Pairs<u64, Counts>>,
+    days: RefCell<Pairs<u64, Counts>>,
     /// What the figures since the start were when they were last looked at.
     seen: Cell<Counts>,
     changed: Cell<bool>,
@@ -46,7 +44,7 @@ impl Tally {
             [(&self.hours, HOUR, limits::TALLY_HOURS), (&self.days, DAY, limits::TALLY_DAYS)]
         {
             let mut counts = counts.borrow_mut();
-            let present = counts.entry(now / step).or_default();
+            let present = counts.entry(now / step, Counts::default);
             for (count, grown) in present.iter_mut().zip(grown) {
                 *count += grown;
             }
@@ -76,7 +74,7 @@ impl Tally {
         if !self.changed.replace(false) {
             return Vec::new();
         }
-        let change = |key: &str, counts: &BTreeMap<u64, Counts>| {
+        let change = |key: &str, counts: &Pairs<u64, Counts>| {
             let text = written(counts);
             IndexChange { tree: TREE, key: key.into(), value: Some(text.into_bytes()) }
         };
@@ -99,7 +97,7 @@ impl Tally {
             let text = String::from_utf8_lossy(&value).into_owned();
             let mut place = place.borrow_mut();
             for (at, counts) in text.lines().filter_map(read) {
-                let all = place.entry(at).or_default();
+                let all = place.entry(at, Counts::default);
                 for (count, more) in all.iter_mut().zip(counts) {
                     *count += more;
                 }
@@ -109,19 +107,19 @@ impl Tally {
 }
 
 /// In pieces that fit the index.
-fn parts(counts: &BTreeMap<u64, Counts>) -> Vec<BTreeMap<u64, Counts>> {
+fn parts(counts: &Pairs<u64, Counts>) -> Vec<Pairs<u64, Counts>> {
     let all: Vec<(u64, Counts)> = counts.iter().map(|(at, counts)| (*at, *counts)).collect();
     all.chunks(limits::TALLY_PART).map(|part| part.iter().copied().collect()).collect()
 }
 
-fn last(counts: &BTreeMap<u64, Counts>, wall: Option<Wall>, step: u64, most: usize) -> Vec<Counts> {
+fn last(counts: &Pairs<u64, Counts>, wall: Option<Wall>, step: u64, most: usize) -> Vec<Counts> {
     let Some(Wall(now)) = wall else { return Vec::new() };
     let now = now / step;
     let first = (now + 1).saturating_sub(most as u64);
     (first..=now).map(|at| counts.get(&at).copied().unwrap_or_default()).collect()
 }
 
-fn written(counts: &BTreeMap<u64, Counts>) -> String {
+fn written(counts: &Pairs<u64, Counts>) -> String {
     let line = |(at, counts): (&u64, &Counts)| {
         let counts = counts.map(|count| count.to_string());
         format!("{at} {}\n", counts.join(" "))

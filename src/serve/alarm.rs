@@ -4,6 +4,7 @@
 use super::{control::Control, relay::Relay, vitals, web::office::Problem};
 use crate::{
     limits,
+    pairs::Pairs,
     proto::mail::{address::Address, date, mime},
     relay::{
         envelope::{Envelope, Notify, Recipient},
@@ -11,7 +12,7 @@ use crate::{
     },
     time::Instant,
 };
-use std::{collections::BTreeMap, io, rc::Rc};
+use std::{io, rc::Rc};
 
 /// What mail cannot tell of, since it would not leave: the line, and what it waits for.
 const UNTOLD: [&str; 3] = ["line", "clock", "limits.sessions"];
@@ -26,7 +27,7 @@ struct Trouble {
 
 /// Look every minute, where somebody is to be told; else it sleeps.
 pub(super) async fn watch(relay: Rc<Relay>, control: Rc<Control>) {
-    let mut known: BTreeMap<String, Trouble> = BTreeMap::new();
+    let mut known: Pairs<String, Trouble> = Pairs::new();
     loop {
         let seen = relay.changed.count();
         if relay.config().alerts.is_none() {
@@ -39,7 +40,7 @@ pub(super) async fn watch(relay: Rc<Relay>, control: Rc<Control>) {
     }
 }
 
-async fn look(relay: &Relay, control: &Control, known: &mut BTreeMap<String, Trouble>) {
+async fn look(relay: &Relay, control: &Control, known: &mut Pairs<String, Trouble>) {
     relay.spool.ask_room().await;
     let mut problems = control.problems();
     problems.append(&mut vitals::problems(relay));
@@ -58,7 +59,7 @@ async fn look(relay: &Relay, control: &Control, known: &mut BTreeMap<String, Tro
         }
     }
     for problem in problems.into_iter().take(limits::ALARMS) {
-        let trouble = known.entry(sign_of(&problem)).or_insert_with(|| Trouble {
+        let trouble = known.entry(sign_of(&problem), || Trouble {
             since: now,
             told: false,
             words: String::new(),

@@ -8,25 +8,27 @@ use super::{
 use crate::{
     config::{Access, Device},
     limits,
+    pairs::Pairs,
     relay::{
         admit::Policy,
         clients::{self, Client},
         resolve::is_inside,
     },
 };
-use std::{cell::RefCell, collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{cell::RefCell, net::IpAddr, time::Duration};
 
 /// All of them, the latest first.
 pub(super) async fn rows(relay: &Relay) -> Vec<DeviceRow> {
     let mut known = relay.clients.all();
     known.sort_by_key(|(_, client)| client.seen.ago(&relay.sys).unwrap_or(u64::MAX));
     let names = names(relay, &known).await;
-    let neighbours: BTreeMap<IpAddr, [u8; 6]> = relay.sys.net.neighbours().into_iter().collect();
+    let neighbours = relay.sys.net.neighbours();
     let settings = relay.settings();
     let mut rows: Vec<DeviceRow> = known
         .iter()
         .map(|(peer, client)| {
-            let mac = neighbours.get(peer).copied();
+            let neighbour = neighbours.iter().rev().find(|(address, _)| address == peer);
+            let mac = neighbour.map(|(_, mac)| *mac);
             DeviceRow {
                 host: names.get(peer).cloned().unwrap_or_default(),
                 mac: mac.map(hexadecimal).unwrap_or_default(),
@@ -109,8 +111,8 @@ fn word(access: Access) -> &'static str {
 }
 
 /// What the name servers call those in the house, as far as they say it in time.
-async fn names(relay: &Relay, known: &[(IpAddr, Client)]) -> BTreeMap<IpAddr, String> {
-    let names = RefCell::new(BTreeMap::new());
+async fn names(relay: &Relay, known: &[(IpAddr, Client)]) -> Pairs<IpAddr, String> {
+    let names = RefCell::new(Pairs::new());
     let near = known.iter().map(|(peer, _)| *peer).filter(|peer| is_inside(*peer));
     let ask = async {
         for peer in near.take(limits::DEVICE_NAMES) {

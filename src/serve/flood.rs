@@ -6,6 +6,7 @@ use super::relay::{Relay, Taken};
 use crate::{
     config::{Device, Digest},
     limits,
+    pairs::Pairs,
     proto::mail::{address::Address, date, mime},
     relay::{
         envelope::{Envelope, Id, Notify, Octets, Recipient},
@@ -18,19 +19,13 @@ use crate::{
 };
 use futures_lite::future;
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, VecDeque},
-    fmt::Write,
-    io,
-    net::IpAddr,
-    rc::Rc,
-    time::Duration,
+    cell::RefCell, collections::VecDeque, fmt::Write, io, net::IpAddr, rc::Rc, time::Duration,
 };
 
 /// What devices have sent lately, by what the configuration calls their place. No more of them than
 /// have a measure.
 #[derive(Default)]
-pub(super) struct Floods(RefCell<BTreeMap<String, Flood>>);
+pub(super) struct Floods(RefCell<Pairs<String, Flood>>);
 
 #[derive(Default)]
 struct Flood {
@@ -50,7 +45,7 @@ pub(super) fn came(relay: &Rc<Relay>, peer: IpAddr, id: Id) {
     let now = relay.sys.clock.now();
     let place = device.at.to_string();
     let mut floods = relay.floods.0.borrow_mut();
-    let flood = floods.entry(place.clone()).or_default();
+    let flood = floods.entry(place.clone(), Flood::default);
     while flood.seen.front().is_some_and(|at| now.since(*at) >= digest.within) {
         flood.seen.pop_front();
     }
@@ -103,7 +98,7 @@ async fn sum_up(relay: &Rc<Relay>, device: &Device, digest: Digest) {
         floods.remove(&device.at.to_string()).map(|flood| flood.gathered).unwrap_or_default()
     };
     // By whom they go to: a summary goes to the same.
-    let mut groups: BTreeMap<Vec<String>, Vec<Kept>> = BTreeMap::new();
+    let mut groups: Pairs<Vec<String>, Vec<Kept>> = Pairs::new();
     for id in gathered {
         // A person may have tried, held or dropped it meanwhile.
         let waits = matches!(relay.queue.item(id).map(|item| item.state), Some(State::Waiting(_)));
@@ -113,9 +108,9 @@ async fn sum_up(relay: &Rc<Relay>, device: &Device, digest: Digest) {
         let Ok(start) = body.chunk(0).await else { continue };
         let to = envelope.recipients.iter().map(|recipient| recipient.to.to_string()).collect();
         let kept = Kept { id, taken, envelope, subject: mime::subject(&start) };
-        groups.entry(to).or_default().push(kept);
+        groups.entry(to, Vec::new).push(kept);
     }
-    for kept in groups.into_values() {
+    for (_, kept) in groups {
         let summed = match kept.len() {
             1 => Ok(None),
             _ => replace(relay, device, digest, &kept).await.map(Some),
@@ -258,11 +253,11 @@ struct Summary<'a> {
 impl Summary<'_> {
     /// Header, and the part for people.
     fn head(&self, kept: &[Kept]) -> String {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut counts: Pairs<&str, usize> = Pairs::new();
         for message in kept {
             let subject =
                 if message.subject.is_empty() { "(no subject)" } else { &message.subject };
-            *counts.entry(subject).or_default() += 1;
+            *counts.entry(subject, || 0) += 1;
         }
         let mut subjects: Vec<(&str, usize)> = counts.into_iter().collect();
         subjects.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     limits,
+    pairs::Pairs,
     proto::{
         mail::address::Address,
         sasl::Mechanism,
@@ -44,7 +45,7 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     io,
     net::IpAddr,
     rc::Rc,
@@ -72,7 +73,7 @@ pub struct Lanes {
     /// Servers that BDAT is not used with.
     chunkless: Chunkless,
     /// What has gone lately by ways that take so much in some time.
-    meters: RefCell<BTreeMap<String, Meter>>,
+    meters: RefCell<Pairs<String, Meter>>,
     /// The configuration by whose routes the jobs have come.
     configured: Cell<u64>,
 }
@@ -551,7 +552,7 @@ impl Run {
     /// How connections to the mail servers of domains are secured. RFC 8460.
     fn count_tls(&self, by: By, result: &'static str) {
         if matches!(self.lane.destination.next, NextHop::Mx(_)) {
-            *self.relay.figures.tls.borrow_mut().entry((by.report(), result)).or_default() += 1;
+            *self.relay.figures.tls.borrow_mut().entry((by.report(), result), || 0) += 1;
         }
     }
 

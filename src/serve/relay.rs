@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    pairs::Pairs,
     relay::{
         accounts::Accounts,
         admit::Policy,
@@ -31,7 +32,6 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     io,
     rc::Rc,
 };
@@ -82,10 +82,10 @@ pub struct Relay {
     pub line: Line,
     /// Smarthosts that refuse our login at present, and how they put it. No more than there are
     /// routes: when these change, all are forgotten.
-    pub barred: RefCell<BTreeMap<String, String>>,
+    pub barred: RefCell<Pairs<String, String>>,
     /// Ways that cannot be used at present: the one that is taken instead, and why. Bounded and
     /// forgotten in the same way.
-    pub bypassed: RefCell<BTreeMap<String, (String, String)>>,
+    pub bypassed: RefCell<Pairs<String, (String, String)>>,
     /// Sessions and attempts under way, for an orderly end.
     pub busy: Cell<usize>,
     /// Figures since the start.
@@ -119,7 +119,7 @@ pub struct Figures {
     pub refused: Cell<u64>,
     /// Connections to the mail servers of domains, by who demanded how they are secured and what
     /// came of it, both in the words of RFC 8460.
-    pub tls: RefCell<BTreeMap<(&'static str, &'static str), u64>>,
+    pub tls: RefCell<Pairs<(&'static str, &'static str), u64>>,
     /// Last message in.
     pub last_in: Cell<Option<(Instant, Option<Wall>)>>,
     /// Last recipient delivered.

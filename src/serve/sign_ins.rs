@@ -20,13 +20,7 @@ use crate::{
     time::{Instant, Wall},
 };
 use futures_lite::future::or;
-use std::{
-    cell::RefCell,
-    collections::{BTreeSet, VecDeque},
-    net::IpAddr,
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::VecDeque, net::IpAddr, rc::Rc, time::Duration};
 
 /// Where a browser is sent that cannot come back to the page: nobody listens there, and the address
 /// is pasted. Registered as it is, both Google (desktop app) and Microsoft (public client) let any
@@ -388,7 +382,7 @@ pub(super) fn grants(config: &Config) -> Vec<Rc<Grant>> {
 }
 
 /// What was so at the last look, and has been told where a person has to do something.
-type Told = BTreeSet<(SignInKey, SignInState)>;
+type Told = Vec<(SignInKey, SignInState)>;
 
 /// Look after what lasts: a sign-in that nobody uses is tried once a day, and what a person has to
 /// do is told in the log when it begins.
@@ -443,7 +437,7 @@ async fn look(relay: &Relay, told: &mut Told) -> Option<Instant> {
             }
             _ => {}
         }
-        now_so.insert(it);
+        now_so.push(it);
     }
     *told = now_so;
     next

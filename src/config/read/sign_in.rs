@@ -1,16 +1,19 @@
 //! Routes that a person signs in for, and where.
 
 use super::{Node, Reader, is_plain, secrets, values};
-use crate::proto::{
-    http::Url,
-    oauth::{Client, Grant, Provider},
+use crate::{
+    pairs::Pairs,
+    proto::{
+        http::Url,
+        oauth::{Client, Grant, Provider},
+    },
 };
-use std::{collections::BTreeMap, rc::Rc};
+use std::rc::Rc;
 
 impl Reader {
     /// The services of the configuration, by name.
-    pub(super) fn services(&mut self, node: &Node) -> BTreeMap<String, Provider> {
-        let mut services = BTreeMap::new();
+    pub(super) fn services(&mut self, node: &Node) -> Pairs<String, Provider> {
+        let mut services = Pairs::new();
         for node in self.items(node) {
             let name_node = node.child("name");
             let built_in = |name: &String| Provider::built_in(name).is_some();
@@ -36,7 +39,7 @@ impl Reader {
     pub(super) fn grant(
         &mut self,
         route: &Node,
-        services: &BTreeMap<String, Provider>,
+        services: &Pairs<String, Provider>,
     ) -> Option<Rc<Grant>> {
         let (oauth, id_node) = (route.child("oauth"), route.child("client_id"));
         let secret_node = route.child("client_secret");

@@ -3,6 +3,7 @@
 
 use crate::{
     limits,
+    pairs::Pairs,
     proto::{
         mail::{address::Address, date, header, list, mime, received},
         status::{Class, Reply, Status},
@@ -10,7 +11,6 @@ use crate::{
     time::Wall,
 };
 use core::fmt;
-use std::collections::BTreeMap;
 
 /// Whose message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ struct Repair<'a> {
     how: &'a Preparation<'a>,
     header: &'a [u8],
     /// Values of the fields in [`SINGLE`].
-    values: BTreeMap<&'static str, Vec<&'a [u8]>>,
+    values: Pairs<&'static str, Vec<&'a [u8]>>,
     /// Names whose values were made one field.
     joined: Vec<&'static str>,
     out: Vec<u8>,
@@ -181,7 +181,7 @@ struct Repair<'a> {
 impl<'a> Repair<'a> {
     /// Look at all fields first.
     fn new(header: &'a [u8], how: &'a Preparation<'a>) -> Result<Repair<'a>, Problem> {
-        let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let mut values: Pairs<_, Vec<_>> = Pairs::new();
         let mut line = 1;
         for field in header::fields(header) {
             if !field.is_well_formed() {
@@ -189,7 +189,7 @@ impl<'a> Repair<'a> {
                 return Err(Problem::Line(line, start));
             }
             if let Some(name) = single(&field) {
-                values.entry(name).or_default().push(field.value);
+                values.entry(name, Vec::new).push(field.value);
             }
             line += field.raw.split(|b| *b == b'\n').count() - 1;
         }

@@ -1,10 +1,7 @@
 //! What the machine's own files say about names: resolv.conf(5) and hosts(5), as texts.
 
-use crate::{limits, proto::dns};
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use crate::{limits, pairs::Pairs, proto::dns};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const DNS_PORT: u16 = 53;
 
@@ -34,12 +31,12 @@ pub fn trusts_ad(resolv_conf: &str) -> bool {
 
 /// Names that need no name server.
 #[derive(Default)]
-pub(super) struct Hosts(HashMap<String, Vec<IpAddr>>);
+pub(super) struct Hosts(Pairs<String, Vec<IpAddr>>);
 
 impl Hosts {
     /// From the text of /etc/hosts; the first [`limits::DNS_HOSTS`] names count.
     pub(super) fn parse(text: &str) -> Hosts {
-        let mut hosts: HashMap<String, Vec<IpAddr>> = HashMap::new();
+        let mut hosts: Pairs<String, Vec<IpAddr>> = Pairs::new();
         for line in text.lines() {
             let mut words = line.split('#').next().unwrap_or("").split_ascii_whitespace();
             let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else {
@@ -47,7 +44,7 @@ impl Hosts {
             };
             for name in words.filter_map(dns::ascii_name) {
                 if hosts.len() < limits::DNS_HOSTS || hosts.contains_key(&name) {
-                    let addresses = hosts.entry(name).or_default();
+                    let addresses = hosts.entry(name, Vec::new);
                     if addresses.len() < limits::HOST_ADDRESSES && !addresses.contains(&address) {
                         addresses.push(address);
                     }

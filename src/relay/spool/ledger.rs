@@ -6,7 +6,7 @@ use super::{
     record::{ALIGN, Life, extent},
     segment::RECORDS_START,
 };
-use crate::{limits, relay::envelope::Id};
+use crate::{limits, pairs::Pairs, relay::envelope::Id};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Where a record is.
@@ -105,8 +105,8 @@ pub(super) struct Spare {
 pub(super) struct Ledger {
     kept: BTreeMap<Id, Kept>,
     charge: u64,
-    /// The journal by sequence, oldest first.
-    pub(super) log: BTreeMap<u32, Segment>,
+    /// The journal by sequence, oldest first. However many there are: the next is always the last.
+    pub(super) log: Pairs<u32, Segment>,
     /// Where records are appended now; always the last of `log`.
     pub(super) head: Option<u32>,
     /// Files to be used next.
@@ -125,7 +125,7 @@ impl Ledger {
         Ledger {
             kept: BTreeMap::new(),
             charge: 0,
-            log: BTreeMap::new(),
+            log: Pairs::new(),
             head: None,
             spare: VecDeque::new(),
             odd: Vec::new(),
@@ -220,7 +220,7 @@ impl Ledger {
     /// a Done must not go before the message that it ends.
     pub(super) fn retire(&mut self) {
         while let Some(oldest) = self.tail()
-            && self.log[&oldest].live == 0
+            && self.log.get(&oldest).is_some_and(|oldest| oldest.live == 0)
         {
             let dead = self.log.remove(&oldest).expect("it is the oldest");
             let (slot, length) = (dead.slot, dead.length);
@@ -268,7 +268,7 @@ impl Ledger {
 
     /// The segment before the next one: its sequence and where it ends. Zeros where there is none.
     pub(super) fn before(&self) -> (u32, u32) {
-        let last = self.log.last_key_value();
+        let last = self.log.iter().next_back();
         last.map_or((0, 0), |(sequence, last)| (*sequence, last.durable))
     }
 
@@ -382,7 +382,7 @@ mod tests {
         ledger.keep(Id::new(2), kept(2));
         ledger.settle(Id::new(1), Spot { sequence: 3, offset: 5000, length: 300 });
         ledger.keep(Id::new(1), kept(3));
-        assert_eq!(ledger.log[&1].live, 0);
+        assert_eq!(ledger.log.get(&1).map(|first| first.live), Some(0));
         ledger.forget(Id::new(1));
         ledger.forget(Id::new(2));
         assert_eq!((ledger.charge(), ledger.messages()), (0, 0));

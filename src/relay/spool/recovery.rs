@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     limits,
+    pairs::Pairs,
     relay::envelope::{Id, Progress},
     sys::{File, Open, Sys},
 };
@@ -151,19 +152,16 @@ impl Recovery<'_> {
         let Some((newest, last)) = found.last_key_value() else { return Ok(()) };
         let (newest, oldest) = (*newest, last.header.oldest);
         self.state.ledger.sequence = newest;
-        let mut successor: BTreeMap<u32, Header> = BTreeMap::new();
         for (sequence, this) in &found {
-            if let Some((before, _)) = found.range(..sequence).next_back() {
-                successor.insert(*before, this.header);
-            }
             let previous = this.header.previous;
             if *sequence >= oldest && previous >= oldest && !found.contains_key(&previous) {
                 self.damage(None, 0, 0, format!("segment life {previous} is missing"));
             }
         }
-        for (sequence, this) in found {
+        let headers: Vec<Header> = found.values().map(|this| this.header).collect();
+        for (n, (sequence, this)) in found.into_iter().enumerate() {
             let spare = Spare { slot: this.slot, sequence, length: this.length, proven: false };
-            let next = successor.get(&sequence);
+            let next = headers.get(n + 1);
             // What a later header passes over was given up before anything in it was durable.
             if sequence < oldest || next.is_some_and(|next| next.previous < sequence) {
                 self.state.ledger.set_aside(spare);
@@ -309,26 +307,25 @@ impl Recovery<'_> {
 
     /// Files of large messages: those without a message go, messages without one are lost.
     async fn read_large(&mut self) -> io::Result<()> {
-        let mut owed: BTreeMap<Id, u64> = BTreeMap::new();
-        for (id, kept) in self.state.ledger.ids().filter(|(_, kept)| kept.large > 0) {
-            owed.insert(id, kept.large);
-        }
+        // However many there are: they come in their order, and none is taken out. What has its
+        // file is owed 0 octets.
+        let owed = self.state.ledger.ids().filter(|(_, kept)| kept.large > 0);
+        let mut owed: Pairs<Id, u64> = owed.map(|(id, kept)| (id, kept.large)).collect();
         for (name, size) in self.sys.disk.list(large::DIR).await? {
             let id = name.parse().ok().filter(|id: &Id| id.to_string() == name);
             let Some(id) = id else { continue };
             let octets = size.next_multiple_of(limits::SPOOL_PAGE_BYTES.into());
-            match owed.remove(&id) {
-                Some(large) if octets >= large => self.state.large_octets += large,
-                other => {
+            match owed.get_mut(&id) {
+                Some(large) if octets >= *large => {
+                    self.state.large_octets += std::mem::take(large);
+                }
+                _ => {
                     self.state.large_octets += octets;
                     self.state.litter.push((large::path(id), octets));
-                    if let Some(large) = other {
-                        owed.insert(id, large);
-                    }
                 }
             }
         }
-        for id in owed.into_keys() {
+        for (id, _) in owed.into_iter().filter(|(_, large)| *large > 0) {
             self.damage(Some(id), 0, 0, "the large message's file is missing or cut short".into());
             self.state.ledger.forget(id);
             self.entries.remove(&id);
@@ -482,7 +479,8 @@ struct Scan {
     seen: u32,
     /// Everything before was durable: a later record says so.
     durable: u32,
-    broken: BTreeMap<u32, Head>,
+    /// However many there are: each is behind the one before.
+    broken: Pairs<u32, Head>,
 }
 
 /// What a segment was found to be.
@@ -498,7 +496,7 @@ impl Scan {
     fn new(life: Life, limit: u32) -> Scan {
         let (end, seen, durable) = (RECORDS_START, RECORDS_START, RECORDS_START);
         let walk = Walk::new(life, limit);
-        Scan { walk, loose: limit, end, seen, durable, broken: BTreeMap::new() }
+        Scan { walk, loose: limit, end, seen, durable, broken: Pairs::new() }
     }
 
     /// A copy that a compaction had not finished, as far as can be told: without it everything is
@@ -526,10 +524,10 @@ impl Scan {
     }
 
     /// Damage is told up to `proven`, also where no record that counts is behind it.
-    fn finish(mut self, proven: u32) -> Secured {
+    fn finish(self, proven: u32) -> Secured {
         let Scan { end, seen, .. } = self;
         let gaps = self.walk.gaps(end.max(proven)).into_iter();
-        let gaps = gaps.map(|gap| (gap.clone(), self.broken.remove(&gap.start))).collect();
+        let gaps = gaps.map(|gap| (gap.clone(), self.broken.get(&gap.start).copied())).collect();
         Secured { gaps, end, seen, durable: self.durable.min(end) }
     }
 }

@@ -5,13 +5,14 @@ mod blocks;
 use super::{Dated, Event};
 use crate::{
     limits,
+    pairs::Pairs,
     sys::{Signal, Sys},
     time::{Instant, Wall},
 };
 use blocks::Tail;
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     io,
 };
 
@@ -157,16 +158,16 @@ impl History {
             };
             let mut tail = before.clone();
             let mut changes = Vec::new();
-            let begun: BTreeSet<&str> = batch
+            let begun: Pairs<&str, ()> = batch
                 .iter()
                 .filter(|dated| dated.event.kind == "accepted")
-                .map(|dated| dated.event.field("id"))
+                .map(|dated| (dated.event.field("id"), ()))
                 .collect();
             for dated in &batch {
                 let mut event = dated.event.clone();
                 // The beginning of the message's way is beside it, and leads from one name to the
                 // other.
-                if event.kind != "accepted" && begun.contains(event.field("id")) {
+                if event.kind != "accepted" && begun.contains_key(event.field("id")) {
                     event.fields.retain(|(key, _)| key != "msgid");
                 }
                 let (line, kept) = line(dated.at, event);
@@ -194,7 +195,7 @@ impl History {
         let found = blocks::naming(sys, std::slice::from_ref(&query), most).await?;
         // Through the queue ids of those events to the rest of each message's way.
         let mut ids: Vec<String> = Vec::new();
-        for block in found.iter().rev() {
+        for block in found.keys().rev() {
             for dated in read(sys, *block).await?.iter().rev().filter(|dated| is_asked(dated)) {
                 let id = normal(dated.event.field("id"));
                 if !id.is_empty() && !ids.contains(&id) && ids.len() < limits::TRACE_MESSAGES {
@@ -242,7 +243,7 @@ impl History {
                 }
             }
         }
-        let mut found = way(sys, Asked { query: "", ids: &ids }, BTreeSet::new(), most).await?;
+        let mut found = way(sys, Asked { query: "", ids: &ids }, Pairs::new(), most).await?;
         alone.truncate(most);
         found.append(&mut alone);
         found.sort_by_key(|dated| dated.number);
@@ -313,14 +314,14 @@ struct Asked<'a> {
 async fn way(
     sys: &Sys,
     Asked { query, ids }: Asked<'_>,
-    mut found: BTreeSet<u64>,
+    mut found: Pairs<u64, ()>,
     most: usize,
 ) -> io::Result<Vec<Dated>> {
     let is_asked =
         |dated: &Dated| !query.is_empty() && names(&dated.event).iter().any(|n| n == query);
-    found.append(&mut blocks::naming(sys, ids, most).await?);
+    found.extend(blocks::naming(sys, ids, most).await?);
     let mut events = Vec::new();
-    for block in found {
+    for (block, ()) in found {
         let wanted =
             |dated: &Dated| ids.contains(&normal(dated.event.field("id"))) || is_asked(dated);
         events.extend(read(sys, block).await?.into_iter().filter(wanted));

@@ -19,7 +19,7 @@ use crate::{
     sys::{Sys, keys::seal},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, io};
+use std::io;
 
 /// What a file begins with, and what follows is no other version.
 const MAGIC: &str = "waypost-backup-1";
@@ -34,7 +34,48 @@ struct Content {
     document: String,
     secrets: String,
     /// Other files by path, text all of them.
-    files: BTreeMap<String, String>,
+    #[serde(with = "object")]
+    files: Vec<(String, String)>,
+}
+
+/// Texts by name as an object.
+mod object {
+    use serde::{
+        Deserializer, Serializer,
+        de::{MapAccess, Visitor},
+    };
+    use std::fmt;
+
+    pub(super) fn serialize<S: Serializer>(
+        texts: &[(String, String)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(texts.iter().map(|(name, text)| (name, text)))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        from: D,
+    ) -> Result<Vec<(String, String)>, D::Error> {
+        from.deserialize_map(Texts)
+    }
+
+    struct Texts;
+
+    impl<'d> Visitor<'d> for Texts {
+        type Value = Vec<(String, String)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'d>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut texts = Vec::new();
+            while let Some(text) = map.next_entry()? {
+                texts.push(text);
+            }
+            Ok(texts)
+        }
+    }
 }
 
 fn one(words: impl Into<String>) -> Vec<Problem> {
@@ -50,12 +91,12 @@ impl Control {
         }
         let sys = &self.relay.sys;
         let (document, _) = self.document.borrow().clone().split();
-        let mut files = BTreeMap::new();
+        let mut files = Vec::new();
         for path in paths(sys).await {
             let octets = octets(sys, &path, limits::BACKUP_BYTES).await?;
             let text = String::from_utf8(octets).map_err(|_| format!("{path} is not text"))?;
             if !text.is_empty() {
-                files.insert(path, text);
+                files.push((path, text));
             }
         }
         let content = Content {
@@ -83,7 +124,7 @@ impl Control {
         if !problems.is_empty() {
             return Err(problems.iter().map(problem).collect());
         }
-        if let Some(path) = content.files.keys().find(|path| !is_ours(path)) {
+        if let Some((path, _)) = content.files.iter().find(|(path, _)| !is_ours(path)) {
             return Err(one(format!("there is a file in it that is none of ours: {path}")));
         }
         let before = self.document.borrow().clone();
@@ -93,7 +134,8 @@ impl Control {
         drop(turn);
         self.relay.srs.forget();
         self.reload().await;
-        let sign_ins = content.files.get(grants::FILE).map_or("", String::as_str);
+        let sign_ins = content.files.iter().rfind(|(path, _)| path == grants::FILE);
+        let sign_ins = sign_ins.map_or("", |(_, text)| text);
         self.relay.grants.load(sign_ins);
         *self.previous.borrow_mut() = Some(before);
         self.relay.tell(Event::new("backup-restored").with("version", &content.version));
@@ -124,6 +166,7 @@ async fn paths(sys: &Sys) -> Vec<String> {
         let inside = there.into_iter().map(|(name, _)| format!("{dir}/{name}"));
         paths.extend(inside.filter(|path| is_ours(path)));
     }
+    paths.sort();
     paths
 }
 

@@ -47,7 +47,7 @@ impl Lanes {
             if !is_known && self.meters.borrow().len() >= limits::LANES {
                 self.forget_meters();
             }
-            self.meters.borrow_mut().entry(way).or_default().count(now);
+            self.meters.borrow_mut().entry(way, Meter::default).count(now);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     config::{Config, Retry},
     limits,
+    pairs::Pairs,
     proto::{
         mail::address::Address,
         smtp::{client::Reporter, reply::one_line},
@@ -25,7 +26,6 @@ use crate::{
 };
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
     mem,
     rc::Rc,
     time::Duration,
@@ -50,7 +50,7 @@ pub struct Attempt {
     jobs: Cell<usize>,
     contact: Cell<bool>,
     /// TLS version of the connections that carried it, by recipient; none where they had none.
-    tls: RefCell<BTreeMap<usize, String>>,
+    tls: RefCell<Pairs<usize, String>>,
     /// Jobs came back untried.
     again: Cell<bool>,
     /// A destination that had no room for a job.

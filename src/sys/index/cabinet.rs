@@ -8,10 +8,10 @@
 //! every call is fenced.
 
 use super::wire::{Answer, Change, Entry, Scan};
-use crate::{limits, sys::Order};
+use crate::{limits, pairs::Pairs, sys::Order};
 use sled::{Batch, Config, Db, Error, Mode, Tree};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     fs, io,
     ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -73,9 +73,9 @@ impl Cabinet {
     }
 
     pub(super) fn apply(&self, changes: Vec<Change>) -> Result<Answer, Failure> {
-        let mut batches: HashMap<String, Batch> = HashMap::new();
+        let mut batches: Pairs<String, Batch> = Pairs::new();
         for Change { tree, key, value } in changes {
-            let batch = batches.entry(tree).or_default();
+            let batch = batches.entry(tree, Batch::default);
             match value {
                 Some(value) => {
                     let sealed = [&checksum(&key, &value)[..], &value].concat();

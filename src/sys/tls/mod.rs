@@ -11,14 +11,14 @@ mod judge;
 mod server;
 
 use super::{Clock, Dice, Pending, Stream, Tls, TlsError, Trust};
-use crate::{limits, time::Instant};
+use crate::{limits, pairs::Pairs, time::Instant};
 use judge::{Authorities, Judge};
 use rustls::{
     crypto::CryptoProvider,
     pki_types::{IpAddr as PkiIp, Ipv4Addr as PkiIpv4, ServerName},
 };
 use server::Server;
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 /// Both engines with what they share.
 pub struct Engines {
@@ -121,7 +121,7 @@ fn plain(name: &str) -> String {
 
 /// Server names that embedded-tls could not talk with, and until when that is believed.
 #[derive(Default)]
-struct Names(HashMap<String, Instant>);
+struct Names(Pairs<String, Instant>);
 
 impl Names {
     fn needs_rustls(&mut self, name: &str, now: Instant) -> bool {

@@ -11,12 +11,10 @@
 
 use crate::{
     limits,
+    pairs::Pairs,
     sys::{Entries, IndexChange, Order, Range, Sys},
 };
-use std::{
-    collections::{BTreeSet, HashSet},
-    io,
-};
+use std::io;
 
 /// Lines by number of the block.
 const EVENTS: &str = "events";
@@ -137,9 +135,9 @@ impl Tail {
 ///
 /// # Errors
 /// The index cannot be read.
-pub(super) async fn naming(sys: &Sys, names: &[String], most: usize) -> io::Result<BTreeSet<u64>> {
-    let wanted: HashSet<[u8; 4]> = names.iter().map(|name| hash(name)).collect();
-    let mut found = BTreeSet::new();
+pub(super) async fn naming(sys: &Sys, names: &[String], most: usize) -> io::Result<Pairs<u64, ()>> {
+    let wanted: Vec<[u8; 4]> = names.iter().map(|name| hash(name)).collect();
+    let mut found = Pairs::new();
     let mut from = u64::MAX;
     loop {
         let key = from.to_be_bytes();
@@ -151,9 +149,13 @@ pub(super) async fn naming(sys: &Sys, names: &[String], most: usize) -> io::Resu
             for name in digest.rchunks_exact(NAME_BYTES) {
                 if wanted.iter().any(|hash| *hash == name[..4]) {
                     let distance = u16::from_le_bytes([name[4], name[5]]);
-                    found.insert(first + u64::from(distance));
+                    let block = first + u64::from(distance);
+                    let is_newer = |oldest: &u64| block > *oldest;
+                    if found.len() < most || found.keys().next().is_some_and(is_newer) {
+                        found.insert(block, ());
+                    }
                 }
-                while found.len() > most {
+                if found.len() > most {
                     found.pop_first();
                 }
             }

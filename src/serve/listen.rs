@@ -11,6 +11,7 @@ use crate::{
     config::Listen,
     drive::{self, End},
     limits,
+    pairs::Pairs,
     proto::{
         machine::Machine,
         smtp::server::{Offer, Session},
@@ -26,7 +27,6 @@ use crate::{
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     rc::Rc,
 };
@@ -69,7 +69,7 @@ impl Service {
 /// The open listeners, and the sessions they let in.
 pub struct Doors {
     relay: Rc<Relay>,
-    open: RefCell<BTreeMap<(Service, SocketAddr), Door>>,
+    open: RefCell<Pairs<(Service, SocketAddr), Door>>,
     places: Rc<Places>,
     web: Rc<Web>,
     control: Rc<Control>,
@@ -159,7 +159,7 @@ impl Doors {
 
     /// Stop listening everywhere.
     pub fn close(&self) {
-        self.open.take().into_values().for_each(|door| door.close.raise());
+        self.open.take().into_iter().for_each(|(_, door)| door.close.raise());
     }
 
     fn open(&self, place: (Service, SocketAddr)) -> std::io::Result<()> {
@@ -327,7 +327,8 @@ impl Hall {
         let mut handler = Guest::new(receive, place, relay.sys.clone());
         let mut session = Session::new(offer);
         let mut stream = Some(stream);
-        let talk = drive::drive(&relay.sys, &mut stream, &mut session, &mut handler);
+        // In a box: what is handed on by value has its room twice.
+        let talk = Box::pin(drive::drive(&relay.sys, &mut stream, &mut session, &mut handler));
         let end = relay.sys.within(limits::SESSION_WAIT, talk).await;
         if end.is_none()
             && let Some(stream) = &mut stream

@@ -365,7 +365,8 @@ impl Handler<Session> for Receive {
                 self.helo = name;
                 Answer::Accept
             }
-            Ask::Login { user, password } => self.login(&user, &password).await,
+            // In boxes: who only stands there is not to hold the room for it.
+            Ask::Login { user, password } => Box::pin(self.login(&user, &password)).await,
             Ask::Mail(mail) => self.mail(mail),
             Ask::Rcpt(rcpt) => self.rcpt(&rcpt),
             Ask::Data { protocol } => self.data(protocol),
@@ -377,7 +378,7 @@ impl Handler<Session> for Receive {
                 }
                 Answer::Accept
             }
-            Ask::Commit { overlooked } => self.commit(overlooked).await,
+            Ask::Commit { overlooked } => Box::pin(self.commit(overlooked)).await,
             Ask::Reset => {
                 self.broken_off = self.transaction.take().map(|transaction| transaction.paths());
                 self.in_message = false;

@@ -294,7 +294,18 @@ async fn converse(
             io::ErrorKind::UnexpectedEof,
             "the server broke off without closing TLS",
         )),
-        (Err(fault), None, None) => End::Failed(format!("embedded-tls: {fault:?}")),
+        (Err(fault), None, None) => End::Failed(format!("embedded-tls: {}", words(fault))),
+    }
+}
+
+/// A fault by its name and what is in it, which the `Debug` of a small build (`scripts/cross`) does
+/// not tell.
+pub(super) fn words(fault: Fault) -> String {
+    match fault {
+        Fault::HandshakeAborted(_, alert) => format!("HandshakeAborted: {alert:?}"),
+        Fault::AbortHandshake(_, alert) => format!("AbortHandshake: {alert:?}"),
+        Fault::ParseError(what) => format!("ParseError: {what:?}"),
+        fault => format!("{fault:?}"),
     }
 }
 

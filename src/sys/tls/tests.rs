@@ -573,5 +573,18 @@ fn what_embedded_tls_does_not_know_breaks_one_connection_and_gets_rustls_the_nex
     });
 }
 
+#[test]
+fn a_fault_is_told_with_the_alert_that_is_in_it() {
+    use ::embedded_tls::{
+        TlsError as Fault,
+        alert::{AlertDescription, AlertLevel},
+    };
+    let fault = Fault::HandshakeAborted(AlertLevel::Fatal, AlertDescription::HandshakeFailure);
+    assert_eq!(embedded::words(fault), "HandshakeAborted: HandshakeFailure");
+    let fault = Fault::AbortHandshake(AlertLevel::Fatal, AlertDescription::DecodeError);
+    assert_eq!(embedded::words(fault), "AbortHandshake: DecodeError");
+    assert_eq!(embedded::words(Fault::InvalidRecord), "InvalidRecord");
+}
+
 #[path = "match_tests.rs"]
 mod matching;

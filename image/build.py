@@ -37,7 +37,7 @@ LIBRARIES = ["libc6", "libext2fs2", "libcom-err2", "libblkid1", "libuuid1", "lib
 STAND_IN = "libsystemd.so.0"
 # Drivers that every board may meet: on USB, and the watchdog in software.
 COMMON_BOOT = ["usb-storage", "uas", "crc32c_generic", "sd_mod", "mmc_block"]
-# What initramfs/init loads always, so that nobody looks for it later.
+# What the initramfs mounts with, which no device asks for by itself.
 FILE_SYSTEMS = ["squashfs", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8", "loop"]
 COMMON = ["r8152", "asix", "ax88179_178a", "smsc75xx", "smsc95xx", "lan78xx", "cdc_ether", "cdc_ncm", "rtl8150", "dm9601", "mcs7830",
           "aqc111", "softdog", "ipv6", "af_packet", "rtl8xxxu", "rtl8192cu", "rt2800usb", "mt7601u", "mt76x0u", "mt76x2u", "ath9k_htc",
@@ -300,7 +300,9 @@ def boot_partition(one, work, fetched, kernel, when):
     # The kernel calls it by this name.
     (initial / "sbin/modprobe").symlink_to("../bin/busybox")
     drivers = pieces.modules(kernel, FILE_SYSTEMS + COMMON_BOOT + one["image"].get("modules_boot", []), initial)
-    (initial / "etc/modules").write_text("\n".join(one["image"].get("modules_boot", []) + ["usb-storage", "uas"]) + "\n")
+    # All of it is loaded by initramfs/init.
+    loaded = FILE_SYSTEMS + one["image"].get("modules_boot", []) + ["usb-storage", "uas"]
+    (initial / "etc/modules").write_text("\n".join(loaded) + "\n")
     pieces.settle(initial, when)
     packed = subprocess.run(["xz", "--check=crc32", "-9", "-T1"], input=pieces.cpio(initial), capture_output=True, check=True)
     (boot / "initrd.img").write_bytes(packed.stdout)

@@ -142,6 +142,10 @@ impl Side {
 impl Reactor {
     /// `start`: from when on its timers count.
     pub(super) fn new(start: std::time::Instant) -> io::Result<Reactor> {
+        Reactor::on(start, std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    fn on(start: std::time::Instant, processors: usize) -> io::Result<Reactor> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let (rung, asleep) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -157,7 +161,7 @@ impl Reactor {
             set: Cell::default(),
             events: RefCell::new(Vec::with_capacity(limits::REACTOR_EVENTS)),
             is_near: Cell::default(),
-            is_alone: std::thread::available_parallelism().map_or(1, usize::from) == 1,
+            is_alone: processors == 1,
         })))
     }
 
@@ -182,7 +186,7 @@ impl Reactor {
         let inner = &*self.0;
         let began = self.now();
         let mut events = inner.events.borrow_mut();
-        if inner.is_near.get() && !inner.is_alone {
+        if self.would_linger() {
             self.linger(&mut events, began);
         }
         if events.is_empty() {
@@ -197,6 +201,10 @@ impl Reactor {
         }
         drop(events);
         self.wake_sleepers();
+    }
+
+    fn would_linger(&self) -> bool {
+        self.0.is_near.get() && !self.0.is_alone
     }
 
     /// Look for news for a while without sleeping. Who talks to us on this machine, a word at a

@@ -14,6 +14,12 @@ fn what_the_keeper_says_is_passed_on_and_its_refusals_too() {
     assert_eq!(set("").status, 200);
     let refused = set("bad");
     assert_eq!((refused.status, refused.words()), (422, "network, line 1".into()));
+    for (text, words) in
+        [("nonsense", "The board answers nonsense."), ("silence", "The board does not answer.")]
+    {
+        let failed = set(text);
+        assert_eq!((failed.status, failed.words()), (502, words.into()));
+    }
     assert_eq!(browser.ask("POST", "/api/board/restart", Some(json!({}))).status, 200);
 }
 

@@ -193,13 +193,15 @@ impl Office for Relay {
     }
     fn board<'a>(&'a self, question: &'a str) -> Pending<'a, Option<Result<String, String>>> {
         let asked: serde_json::Value = serde_json::from_str(question).unwrap();
-        let answer = match asked["do"].as_str() {
-            Some("tell") => board().to_string(),
-            Some("update") => r#"{"version": "0.2.0"}"#.into(),
-            Some("network") if asked["text"] == "bad" => r#"{"error": "network, line 1"}"#.into(),
-            _ => "{}".into(),
+        let answer = match (asked["do"].as_str(), asked["text"].as_str()) {
+            (Some("tell"), _) => Ok(board().to_string()),
+            (Some("update"), _) => Ok(r#"{"version": "0.2.0"}"#.into()),
+            (Some("network"), Some("bad")) => Ok(r#"{"error": "network, line 1"}"#.into()),
+            (Some("network"), Some("nonsense")) => Ok("{".into()),
+            (Some("network"), Some("silence")) => Err("The board does not answer.".into()),
+            _ => Ok("{}".into()),
         };
-        self.note(format!("board {question}"), Some(Ok(answer)))
+        self.note(format!("board {question}"), Some(answer))
     }
     fn update_part(&self, at: u64, octets: Vec<u8>) -> Pending<'_, Result<(), String>> {
         let answer = if at > 1 << 40 { Err("too large".to_owned()) } else { Ok(()) };

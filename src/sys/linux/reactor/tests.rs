@@ -205,6 +205,15 @@ fn it_lingers_only_for_those_who_have_just_answered_at_once() {
 }
 
 #[test]
+fn with_one_processor_it_never_lingers() {
+    for (processors, lingers) in [(1, false), (2, true)] {
+        let reactor = Reactor::on(reactor().0.start, processors).unwrap();
+        reactor.0.is_near.set(true);
+        assert_eq!(reactor.would_linger(), lingers, "{processors}");
+    }
+}
+
+#[test]
 fn whoever_rings_while_it_lingers_is_heard() {
     let reactor = reactor();
     let (to_other, waker) = std::sync::mpsc::channel::<Waker>();

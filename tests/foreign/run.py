@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import smtplib
+import socketserver
 import ssl
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 
@@ -46,6 +48,21 @@ class Relay:
         return subprocess.run(self.command + [*words, "--data", self.data], capture_output=True, timeout=120, check=True).stdout.decode()
 
 
+class Mute(socketserver.StreamRequestHandler):
+    """A server that offers encryption and then wants nothing of it: a fatal alert, handshake_failure (RFC 8446 §6)."""
+    timeout = 60
+
+    def handle(self):
+        self.wfile.write(b"220 mute.test ESMTP\r\n")
+        while line := self.rfile.readline(4096):
+            if line.strip().upper() == b"STARTTLS":
+                self.wfile.write(b"220 go on\r\n")
+                self.connection.recv(65536)
+                self.wfile.write(bytes([21, 3, 3, 0, 2, 2, 40]))
+                return
+            self.wfile.write(b"250-mute.test\r\n250 STARTTLS\r\n" if line[:4].upper() == b"EHLO" else b"250 ok\r\n")
+
+
 def until(happens, seconds, what):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -75,11 +92,15 @@ def main(target, binary):
     os.makedirs(data)
     sink = world.Sink()
     sink.refuse = True
+    mute = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Mute)
+    mute.daemon_threads = True
+    threading.Thread(target=mute.serve_forever, daemon=True).start()
     with open(os.path.join(data, "waypost.json"), "w") as f:
         json.dump({"hostname": "foreign.test", "domains": ["home.test"], "users": [{"name": "alice", "password": "her own password"}],
                    "listen": {"smtp": ["127.0.0.1:%d" % SMTP], "submission": ["127.0.0.1:%d" % SUBMISSION],
                               "web": ["127.0.0.1:%d" % WEB]},
-                   "routes": [{"for": "*", "via": "127.0.0.1:%d" % sink.port, "tls": "none"}]}, f)
+                   "routes": [{"for": "mute.test", "via": "127.0.0.1:%d" % mute.server_address[1], "tls": "require"},
+                              {"for": "*", "via": "127.0.0.1:%d" % sink.port, "tls": "none"}]}, f)
     relay = Relay(command, data).up()
     try:
         send(SMTP, "to a mailbox", "alice@home.test")
@@ -93,6 +114,9 @@ def main(target, binary):
         relay.says("queue", "retry", "all")
         until(lambda: sink.find("encrypted and on"), 60, "mail at the server")
         until(lambda: "nothing" in relay.says("queue").lower() or "empty" in relay.says("queue").lower(), 30, "empty queue")
+        # A small build keeps little of what Debug prints; the words for a person are to be whole.
+        send(SMTP, "to one who does not encrypt", "someone@mute.test")
+        until(lambda: "HandshakeFailure" in relay.says("queue"), 60, "the alert's name in the queue")
         print("ok    %s: %d octets; %s" % (target, os.path.getsize(binary), relay.says("version").strip()))
     except BaseException:
         with open(os.path.join(folder, "log")) as f:

@@ -140,7 +140,7 @@ def two_thousand_sessions_are_held_where_they_are_allowed_also_beyond_the_soft_l
         assert len(crowd.open) == STRANGERS, len(crowd.open)
         time.sleep(1)
         tell("%s; %d KiB instead of %d, %.1f each" % (good.stop(), inside, before, (inside - before) / STRANGERS))
-        assert (inside - before) / STRANGERS < 16, "KiB each"
+        assert (inside - before) / STRANGERS < 6, "KiB each"
     finally:
         crowd.close()
     until(lambda: hand_over(w, Letter(to="alice@relay.test")).startswith("250"), 5, "an end of it")

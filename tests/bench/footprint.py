@@ -76,10 +76,10 @@ def large(peer, book):
         warm(sink)
         peaks = []
         for octets in (64 * KIB, LARGE):
+            time.sleep(SETTLED)
             relay.forget_peak()
             sink.all(Sent("large-%d" % octets, 3, 1, octets).end().ids)
             peaks.append(relay.peak())
-            time.sleep(SETTLED)
         book.note("peak", peer.name, peaks[0])
         book.note("peak-growth", peer.name, peaks[1] - peaks[0])
     hundred(peer, book)
@@ -92,11 +92,11 @@ def hundred(peer, book):
         sink.all(Sent("warm", 5, 1, domains=5).end().ids)
         peaks = []
         for octets in (64 * KIB, LARGE):
+            time.sleep(SETTLED)
             relay.forget_peak()
             [name] = Sent("hundred-%d" % octets, 1, 1, octets, spread=HOSTS).end().ids
             until(lambda: sink.look() or sink.copies.get(name, 0) == HOSTS, 60, "%d copies" % HOSTS)
             assert not sink.damaged
             peaks.append(relay.peak())
-            time.sleep(SETTLED)
         book.note("hundred", peer.name, peaks[0])
         book.note("hundred-growth", peer.name, peaks[1] - peaks[0])

@@ -1,6 +1,8 @@
 #![doc = include_str!("README.md")]
 
 pub mod board;
+#[cfg(test)]
+mod chance;
 pub mod cli;
 pub mod config;
 pub mod drive;

@@ -4,8 +4,8 @@ use std::{borrow::Borrow, vec};
 
 /// Values by key, for some hundreds of them.
 ///
-/// It does what a `BTreeMap` does by the same names, in the same order. Of that each kind of map
-/// adds 5 KB to the program (measured, of thirty), of this a tenth. A look takes some comparisons;
+/// It does what a `BTreeMap` does by the same names, in the same order. Each kind of that map adds
+/// 5 KB more to the program than one of this (measured, of thirty). A look takes some comparisons;
 /// an insertion or removal moves all pairs behind its place: a microsecond where there are
 /// hundreds, too long where there are many thousands, unless they come in their order. Values of
 /// some hundred octets are better in boxes.
@@ -161,28 +161,17 @@ impl<K: Ord, V> FromIterator<(K, V)> for Pairs<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chance::Chance;
     use std::collections::BTreeMap;
-
-    /// Xorshift (Marsaglia 2003).
-    struct Dice(u64);
-
-    impl Dice {
-        fn roll(&mut self, sides: u64) -> u64 {
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
-            self.0 % sides
-        }
-    }
 
     fn all(pairs: &Pairs<String, u64>) -> Vec<(String, u64)> {
         pairs.iter().map(|(key, value)| (key.clone(), *value)).collect()
     }
 
     /// One of all that can be done, to both.
-    fn step(dice: &mut Dice, pairs: &mut Pairs<String, u64>, tree: &mut BTreeMap<String, u64>) {
-        let (key, value) = (format!("{}", dice.roll(300)), dice.roll(1000));
-        match dice.roll(20) {
+    fn step(chance: &mut Chance, pairs: &mut Pairs<String, u64>, tree: &mut BTreeMap<String, u64>) {
+        let (key, value) = (format!("{}", chance.below(300)), chance.next() % 1000);
+        match chance.below(20) {
             0..8 => assert_eq!(pairs.insert(key.clone(), value), tree.insert(key, value)),
             8..11 => assert_eq!(pairs.remove(key.as_str()), tree.remove(key.as_str())),
             11..14 => {
@@ -213,15 +202,15 @@ mod tests {
 
     #[test]
     fn it_does_what_a_tree_does() {
-        let (mut dice, mut most) = (Dice(0x9e37_79b9_7f4a_7c15), 0);
+        let (mut chance, mut most) = (Chance(0x9e37_79b9_7f4a_7c15), 0);
         let (mut pairs, mut tree) = (Pairs::new(), BTreeMap::new());
         for _ in 0..5000 {
-            step(&mut dice, &mut pairs, &mut tree);
+            step(&mut chance, &mut pairs, &mut tree);
             most = most.max(tree.len());
             assert_eq!((pairs.len(), pairs.is_empty()), (tree.len(), tree.is_empty()));
             assert!(pairs.iter().eq(tree.iter()) && pairs.iter().rev().eq(tree.iter().rev()));
             assert!(pairs.keys().eq(tree.keys()) && pairs.values().eq(tree.values()));
-            let key = format!("{}", dice.roll(300));
+            let key = format!("{}", chance.below(300));
             assert_eq!(pairs.contains_key(key.as_str()), tree.contains_key(key.as_str()));
         }
         assert!(most > 100, "{most} are few");

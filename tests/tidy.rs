@@ -9,6 +9,7 @@ use std::{
 /// Folder or file, and what of this crate it may name. The first row that fits counts.
 const FLOORS: &[(&str, &[&str])] = &[
     ("src/limits.rs", &[]),
+    ("src/chance.rs", &[]),
     ("src/pairs.rs", &[]),
     ("src/time.rs", &[]),
     ("src/proto", &["limits", "time", "pairs", "proto"]),

@@ -1,6 +1,7 @@
 //! Questions, answers, and what lying servers send.
 
 use super::*;
+use crate::chance::Chance;
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
     rr::{
@@ -366,13 +367,8 @@ fn an_exchanger_that_is_no_host_name_is_escaped() {
 
 /// Dice that fall alike every time: a number below the one that is asked for.
 pub(super) fn dice(seed: u64) -> impl FnMut(usize) -> usize {
-    let mut state = seed ^ 0x9e37_79b9_7f4a_7c15;
-    move |below| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from(state >> 33).unwrap() % below
-    }
+    let mut chance = Chance(seed ^ 0x9e37_79b9_7f4a_7c15);
+    move |bound| chance.below(bound)
 }
 
 /// Changes up to five places of `octets`.

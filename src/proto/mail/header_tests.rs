@@ -1,7 +1,7 @@
 //! Tests of the header reader, hostile input among them.
 
 use super::*;
-use crate::proto::mail::list;
+use crate::{chance::Chance, proto::mail::list};
 
 fn read_in(message: &[u8], piece: usize) -> Result<Parts, TooLong> {
     let mut reader = Reader::default();
@@ -156,17 +156,7 @@ fn ten_thousand_fields_and_a_huge_folded_one_are_read_in_one_pass() {
     assert_eq!(unfold(field.value).len(), 1 + 2 * 60_000);
 }
 
-/// Numbers that are the same in each run. Marsaglia's xorshift64.
-struct Chance(u64);
-
 impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("below a usize")
-    }
-
     fn octets(&mut self, pieces: &[&[u8]], most: usize) -> Vec<u8> {
         let mut octets = Vec::new();
         for _ in 0..self.below(most) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    chance::Chance,
     limits,
     relay::route::{
         Hop, Whence, route,
@@ -331,23 +332,14 @@ fn odd_addresses_make_no_open_relay() {
     }
 }
 
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-
+impl Chance {
     fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len())]
     }
 }
 
 /// A configuration of anything that fits together, knots and all.
-fn any_config(random: &mut Random) -> Config {
+fn any_config(random: &mut Chance) -> Config {
     let mut config = config();
     let names = ["alice", "bob", "a", "b", "root", "postmaster"];
     let domains = ["", "@home.arpa", "@localhost", "@example.com", "@relay.home.arpa"];
@@ -356,7 +348,7 @@ fn any_config(random: &mut Random) -> Config {
             0 => "@home.arpa".to_string(),
             _ => format!("{}{}", random.of(&names), random.of(&domains)),
         };
-        let target = |random: &mut Random| format!("{}{}", random.of(&names), random.of(&domains));
+        let target = |random: &mut Chance| format!("{}{}", random.of(&names), random.of(&domains));
         let targets: Vec<String> = (0..=random.below(3)).map(|_| target(random)).collect();
         let targets: Vec<&str> = targets.iter().map(String::as_str).collect();
         config.aliases.push(alias(&from, &targets));
@@ -369,7 +361,7 @@ fn any_config(random: &mut Random) -> Config {
 
 #[test]
 fn whatever_is_configured_strangers_reach_only_what_a_local_address_stands_for() {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut random = Chance(0x9e37_79b9_7f4a_7c15);
     let parts = [
         "alice",
         "bob",

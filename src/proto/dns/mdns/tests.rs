@@ -276,7 +276,7 @@ fn a_message_in_which_one_record_is_wrong_is_nothing() {
 }
 
 #[test]
-fn more_questions_than_an_answer_takes_are_not_repeated() {
+fn more_questions_than_one_are_not_repeated() {
     // A name of 250 octets, asked for again and again by a pointer to it.
     let mut packet = b"\0\x07\0\0\x10\0\0\0\0\0\0\0".to_vec();
     packet.extend(b"\x07waypost\x05local\0\0\x01\0\x01");
@@ -304,6 +304,11 @@ fn what_is_heard_is_understood_as_hickory_reads_it() {
             refused += 1;
             continue;
         };
+        // RFC 2136 §2.4: in an update, which we do not take, a record may be empty.
+        if message.metadata.op_code == OpCode::Update {
+            assert_eq!(hear(&packet, &told(1), false), Said::Nothing);
+            continue;
+        }
         let heard = Heard::read(&packet).expect("what hickory reads");
         assert_eq!(heard.header.id, message.metadata.id);
         assert_eq!(heard.queries.len(), message.queries.len());

@@ -1,5 +1,8 @@
 use super::*;
-use crate::proto::{mail::address::Address, sasl::Secret};
+use crate::{
+    chance::Chance,
+    proto::{mail::address::Address, sasl::Secret},
+};
 
 fn plan(security: Security) -> Plan {
     Plan {
@@ -195,18 +198,6 @@ fn one_recipient_more_than_fit_makes_a_second_group() {
     assert!(envelope(fit).ends_with("DATA\r\n"));
     assert!(!envelope(fit + 2).ends_with("DATA\r\n"));
     assert!(envelope(2000).len() <= limits::OUTPUT_BYTES);
-}
-
-/// Marsaglia's xorshift64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % n as u64).expect("below n")
-    }
 }
 
 const WELCOME: &str = "250-mx\r\n250-PIPELINING\r\n250-AUTH LOGIN PLAIN CRAM-MD5 SCRAM-SHA-256 \

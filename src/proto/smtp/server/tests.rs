@@ -1,7 +1,10 @@
 //! What no transcript can show: bounds of memory, and conversations that nobody wrote.
 
 use super::*;
-use crate::proto::status::{Class, Status};
+use crate::{
+    chance::Chance,
+    proto::status::{Class, Status},
+};
 
 fn offer() -> Offer {
     Offer {
@@ -94,21 +97,7 @@ fn verdict(ask: &Ask, nth: usize) -> Answer {
     }
 }
 
-/// A random number generator of Marsaglia's (2003); the seed must not be 0.
-struct Xorshift(u64);
-
-impl Xorshift {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound as u64).expect("it is below a usize")
-    }
-
+impl Chance {
     fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len())]
     }
@@ -153,7 +142,7 @@ const WORDS: &[&[u8]] = &[
 ];
 
 /// Mostly commands in an order that makes sense, then mutated.
-fn random_wire(dice: &mut Xorshift) -> Vec<u8> {
+fn random_wire(dice: &mut Chance) -> Vec<u8> {
     let mut wire = Vec::new();
     for _ in 0..dice.below(4) {
         for word in [0, 2, 5, 7] {
@@ -186,7 +175,7 @@ fn random_wire(dice: &mut Xorshift) -> Vec<u8> {
 
 #[test]
 fn whatever_a_client_sends_in_whatever_pieces_goes_the_same_way() {
-    let mut dice = Xorshift(0x5eed_5eed_5eed);
+    let mut dice = Chance(0x5eed_5eed_5eed);
     let mut committed = 0;
     for round in 0..10_000 {
         let wire = random_wire(&mut dice);
